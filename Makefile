@@ -1,0 +1,58 @@
+# Every target is what CI and people run alike; `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := bash
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+UV := $(or $(shell command -v uv),.uv/bin/uv)
+EXTRAS := --extra gateway --extra triton --extra export --extra cpu
+RUN := $(UV) run --frozen --no-sync
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: help setup models demo up check test test-fast proto proto-land bench
+
+help: ## What there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+.uv/bin/uv:
+	$(PYTHON) -m venv .uv
+	.uv/bin/python -m pip install --quiet uv==$(UV_VERSION)
+
+setup: $(UV) ## The environment in .venv, by uv.lock (downloads about 3 GB the first time, for torch)
+	$(UV) sync --locked --quiet $(EXTRAS)
+
+models: setup ## The models that come from published weights, into model_repository/
+	$(RUN) pellucid export --all
+
+demo: models ## Pictures: real faces moved along their axes, through Triton and the gateway
+	$(RUN) pellucid demo
+
+up: models ## Triton and the gateway, until Ctrl-C
+	$(RUN) pellucid up
+
+check: setup ## Style, types, architecture, contract
+	$(UV) lock --check
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+	$(RUN) lint-imports
+	mkdir -p build
+	$(RUN) python proto/generate.py image build/contract.binpb
+	$(RUN) buf lint build/contract.binpb --config buf.yaml
+	$(RUN) buf breaking build/contract.binpb --against proto/landed.binpb --config buf.yaml
+	$(RUN) python proto/generate.py drift
+
+test: models ## All tests, with the real Triton
+	$(RUN) pytest
+
+test-fast: setup ## The tests that need neither Triton nor torch
+	$(RUN) pytest -m "not stack and not torch"
+
+proto: setup ## The stubs beside the .proto files
+	$(RUN) python proto/generate.py stubs
+
+proto-land: setup ## Make the contract as it is now the one that later changes must not break
+	$(RUN) python proto/generate.py image proto/landed.binpb
+
+bench: models ## Throughput and latency: ONNX Runtime in process, Triton, the gateway
+	$(RUN) python -m benchmarks

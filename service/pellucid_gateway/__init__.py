@@ -1,0 +1,1 @@
+"""The gRPC gateway: axis arithmetic and image generation over Triton Inference Server."""

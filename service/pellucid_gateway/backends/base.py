@@ -1,0 +1,70 @@
+"""The seam between the gateway and what computes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Tensor = NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class Served:
+    """A version of a model as the backend sees it; `version` is empty for a model that has none loaded."""
+
+    model: str
+    version: str
+    ready: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What the backend knows of a model: its tensors' names, its largest batch (0: no batch axis), its parameters."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    max_batch_size: int
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Inference:
+    """One batch for one model. Inputs are (N, ...); `priority` 1 is the highest; `timeout_s` bounds queueing."""
+
+    model: str
+    version: str
+    inputs: Mapping[str, Tensor]
+    outputs: tuple[str, ...]
+    priority: int = 0
+    timeout_s: float | None = None
+
+
+class Backend(Protocol):
+    """What computes. All methods raise BackendUnreachable where it does not answer."""
+
+    @property
+    def cancels_safely(self) -> bool:
+        """Whether an inference under way may be cancelled without harm to others."""
+        ...
+
+    async def served(self) -> list[Served]:
+        """List all models and versions in the repository, ready or not."""
+        ...
+
+    async def config(self, model: str) -> ModelConfig:
+        """Describe a model that has a ready version. Raises ModelUnavailable where it has none."""
+        ...
+
+    async def infer(self, inference: Inference) -> dict[str, Tensor]:
+        """Compute one batch: the outputs by name, each (N, ...), perhaps read-only.
+
+        Raises ModelUnavailable, Overloaded, DeadlineExceeded or InferenceFailed.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...

@@ -1,0 +1,113 @@
+"""What a caller wants, free of transport: checked field by field against a model, before any inference."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import overload
+
+from pellucid.v1 import generation_service_pb2, image_pb2, model_pb2
+from pellucid_gateway.errors import Refused, invalid
+
+SEEDS = 2**64
+
+
+class Seeds(Sequence[image_pb2.Source]):
+    """The sources of seeds `first`, `first` + 1, ... (modulo 2^64), made only when they are looked at."""
+
+    def __init__(self, first: int, count: int):
+        self._first = first
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> image_pb2.Source: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[image_pb2.Source]: ...
+    def __getitem__(self, index: int | slice) -> image_pb2.Source | list[image_pb2.Source]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(self._count))]
+        if not 0 <= index < self._count:
+            raise IndexError(index)
+        return image_pb2.Source(seed=(self._first + index) % SEEDS)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Interpolate between the sources: `frames` from one to the next, and one more for the last."""
+
+    frames: int
+    path: "image_pb2.Path.ValueType"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Images that are wanted: every source, edited once for each amount of the sweep; or a walk through the sources.
+
+    `deadline` is on the monotonic clock; `priority` is Triton's, 1 the highest.
+    """
+
+    model: str
+    version: str
+    sources: Sequence[image_pb2.Source]
+    edit: image_pb2.EditSet = field(default_factory=image_pb2.EditSet)
+    sweep: generation_service_pb2.Sweep | None = None
+    walk: Walk | None = None
+    controls: image_pb2.Controls = field(default_factory=image_pb2.Controls)
+    image_format: "image_pb2.ImageFormat.ValueType" = image_pb2.IMAGE_FORMAT_JPEG
+    quality: int
+    include_latent: bool = False
+    priority: int
+    deadline: float | None = None
+
+    @property
+    def count(self) -> int:
+        """Number of images."""
+        if self.walk:
+            return (len(self.sources) - 1) * self.walk.frames + 1
+        return len(self.sources) * self.variants
+
+    @property
+    def variants(self) -> int:
+        """Images a source."""
+        return len(self.sweep.amounts) if self.sweep else 1
+
+
+def check_task(card: model_pb2.Model, *tasks: "model_pb2.Task.ValueType") -> None:
+    """Refuse a model of another task."""
+    if card.task not in tasks:
+        wanted = " or ".join(model_pb2.Task.Name(task) for task in tasks)
+        raise Refused("WRONG_TASK", f"{card.name} is of {model_pb2.Task.Name(card.task)}, and this call needs {wanted}")
+
+
+def check_controls(card: model_pb2.Model, controls: image_pb2.Controls) -> None:
+    """Refuse, by name, each control that the model's card does not offer."""
+    offers = {
+        "classes": card.HasField("classes"),
+        "caption": card.HasField("caption"),
+        "truncation": card.HasField("truncation"),
+        "truncation_cutoff": card.truncation.layers > 0,
+        "style_mixes": card.HasField("style_layers"),
+        "noise_strength": card.HasField("noise"),
+        "noise_seed": card.noise.seeded,
+    }
+    for descriptor, _ in controls.ListFields():
+        if not offers[descriptor.name]:
+            raise Refused(
+                "CONTROL_NOT_SUPPORTED",
+                f"{card.name} has no {descriptor.name} (field controls.{descriptor.name})",
+            )
+
+
+def check_sweep(edit: image_pb2.EditSet, sweep: generation_service_pb2.Sweep | None) -> None:
+    """Refuse an axis that is moved twice, or both moved and locked."""
+    fields = [(f"edit.moves[{i}].axis", move.axis) for i, move in enumerate(edit.moves)]
+    if sweep:
+        fields.append(("sweep.axis", sweep.axis))
+    moved: set[str] = set()
+    for name, axis in fields:
+        if axis in moved:
+            raise invalid(name, f"axis {axis!r} is moved twice in one edit")
+        if axis in edit.locks:
+            raise invalid(name, f"axis {axis!r} is both moved and locked")
+        moved.add(axis)

@@ -1,0 +1,72 @@
+"""Seeds to latents, and ways between latents. Pure numpy.
+
+A seed means the same latent on every machine and in every batch: draw `stream` of an image is taken from
+`numpy.random.Generator(Philox(key=[seed, stream]))`, whose bits numpy guarantees. `SAMPLER_VERSION` names the rule and
+stands in every recipe.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.v1 import image_pb2, model_pb2
+
+SAMPLER_VERSION = 1
+LATENT_STREAM = 0
+
+Latents = NDArray[np.float32]
+
+
+def draw(seed: int, stream: int, size: int) -> Latents:
+    """Draw `size` standard normals, float32, for one purpose (`stream`) of the image with `seed` (0 to 2^64 - 1)."""
+    return _generator(seed, stream).standard_normal(size, dtype=np.float32)
+
+
+def sample(prior: model_pb2.LatentPrior, seed: int) -> Latents:
+    """Draw one latent (D,) from a model's prior.
+
+    A truncated normal is drawn by rejection: every number outside the bound is replaced, in order of its position, by
+    the next number of the same generator until all are within it (BigGAN, section 3.1).
+    """
+    generator = _generator(seed, LATENT_STREAM)
+    latent = generator.standard_normal(prior.size, dtype=np.float32)
+    if prior.prior == model_pb2.PRIOR_TRUNCATED_NORMAL:
+        while (outside := np.flatnonzero(np.abs(latent) > prior.truncation_bound)).size:
+            latent[outside] = generator.standard_normal(outside.size, dtype=np.float32)
+    if prior.prior == model_pb2.PRIOR_SPHERE:
+        latent = _onto_sphere(latent)
+    return latent
+
+
+def interpolate(start: Latents, end: Latents, position: float, path: "image_pb2.Path.ValueType") -> Latents:
+    """Give the latent at `position` (0 at `start`, 1 at `end`) of the way between two latents (D,).
+
+    PATH_SPHERICAL (also the default) follows the great circle between the directions and interpolates the length
+    linearly (White 2016, section 2.1); opposite or zero latents have no great circle and go straight.
+    """
+    if path == image_pb2.PATH_LINEAR:
+        return _lerp(start, end, position)
+    a, b = start.astype(np.float64), end.astype(np.float64)
+    length_a, length_b = np.linalg.norm(a), np.linalg.norm(b)
+    if length_a == 0 or length_b == 0:
+        return _lerp(start, end, position)
+    cosine = np.clip((a * b).sum() / (length_a * length_b), -1.0, 1.0)
+    angle = np.arccos(cosine)
+    if np.sin(angle) < 1e-6:
+        return _lerp(start, end, position)
+    direction = (np.sin((1 - position) * angle) * a / length_a + np.sin(position * angle) * b / length_b) / np.sin(
+        angle
+    )
+    return np.asarray(direction * ((1 - position) * length_a + position * length_b), dtype=np.float32)
+
+
+def _generator(seed: int, stream: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=np.array([seed, stream], dtype=np.uint64)))
+
+
+def _lerp(start: Latents, end: Latents, position: float) -> Latents:
+    return np.asarray((1 - position) * start.astype(np.float64) + position * end, dtype=np.float32)
+
+
+def _onto_sphere(latent: Latents) -> Latents:
+    length = np.sqrt(np.square(latent, dtype=np.float64).sum())
+    return np.asarray(latent * (np.sqrt(latent.size) / length), dtype=np.float32)

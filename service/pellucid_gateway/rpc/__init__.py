@@ -1,0 +1,1 @@
+"""gRPC: thin servicers that convert, call the core, and convert back."""

@@ -1,0 +1,228 @@
+"""The services: each call converts, calls the core, and converts back."""
+
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any, TypeAlias, TypeVar
+
+import grpc
+from google.api import httpbody_pb2
+
+from pellucid.v1 import (
+    analysis_service_pb2 as analysis_pb2,
+)
+from pellucid.v1 import (
+    analysis_service_pb2_grpc,
+    generation_service_pb2_grpc,
+    model_pb2,
+    model_service_pb2,
+    model_service_pb2_grpc,
+)
+from pellucid.v1 import (
+    generation_service_pb2 as generation_pb2,
+)
+from pellucid_gateway import images
+from pellucid_gateway.analysis import Analysis
+from pellucid_gateway.catalog import Catalog
+from pellucid_gateway.clock import Clock
+from pellucid_gateway.errors import InvalidRequest, invalid
+from pellucid_gateway.jobs import Job
+from pellucid_gateway.rpc import chunks, convert, pages, status
+from pellucid_gateway.synthesis import Synthesis
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Response = TypeVar(
+    "Response",
+    generation_pb2.StreamGenerateResponse,
+    generation_pb2.StreamEditResponse,
+    generation_pb2.InterpolateResponse,
+)
+MAX_MODELS = 100
+MAX_AXES = 200
+
+
+class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
+    """What is served."""
+
+    def __init__(self, catalog: Catalog):
+        self._catalog = catalog
+
+    async def ListModels(
+        self, request: model_service_pb2.ListModelsRequest, context: Context
+    ) -> model_service_pb2.ListModelsResponse:
+        """List models by name."""
+        cards = {name: e.card for name, e in self._catalog.entries.items() if request.task in (0, e.card.task)}
+        names, following = pages.page(sorted(cards), request.page_size, request.page_token, MAX_MODELS)
+        return model_service_pb2.ListModelsResponse(
+            models=[_summary(cards[name]) for name in names], next_page_token=following
+        )
+
+    async def GetModel(
+        self, request: model_service_pb2.GetModelRequest, context: Context
+    ) -> model_service_pb2.GetModelResponse:
+        """Give a model's card."""
+        return model_service_pb2.GetModelResponse(model=self._catalog.find(request.name).card)
+
+    async def ListAxes(
+        self, request: model_service_pb2.ListAxesRequest, context: Context
+    ) -> model_service_pb2.ListAxesResponse:
+        """List a version's axes by name."""
+        axes = self._catalog.serving(request.parent, request.version).axes.newest
+        names, following = pages.page(sorted(axes), request.page_size, request.page_token, MAX_AXES)
+        response = model_service_pb2.ListAxesResponse(next_page_token=following)
+        for name in names:
+            response.axes.add().CopyFrom(axes[name].axis)
+            response.axes[-1].name = f"{request.parent}/axes/{name}"
+        return response
+
+    async def GetAxis(
+        self, request: model_service_pb2.GetAxisRequest, context: Context
+    ) -> model_service_pb2.GetAxisResponse:
+        """Give one axis."""
+        model, axis = request.name.split("/axes/")
+        found = self._catalog.serving(model, request.version).axes.find(axis)
+        response = model_service_pb2.GetAxisResponse(axis=found.axis)
+        response.axis.name = request.name
+        return response
+
+
+class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
+    """Images from latents."""
+
+    def __init__(self, synthesis: Synthesis):
+        self._synthesis = synthesis
+
+    async def Generate(
+        self, request: generation_pb2.GenerateRequest, context: Context
+    ) -> generation_pb2.GenerateResponse:
+        """Generate at most 64 images."""
+        clock = Clock.start()
+        made = await self._synthesis.bounded(convert.generate(request, _deadline(context), bulk=False), clock)
+        return generation_pb2.GenerateResponse(
+            images=made, timings=clock.timings(), request_id=_request_id(request.request_id)
+        )
+
+    async def Edit(self, request: generation_pb2.EditRequest, context: Context) -> generation_pb2.EditResponse:
+        """Move at most 64 images along axes."""
+        clock = Clock.start()
+        made = await self._synthesis.bounded(convert.edit(request, _deadline(context)), clock)
+        return generation_pb2.EditResponse(
+            images=made, timings=clock.timings(), request_id=_request_id(request.request_id)
+        )
+
+    async def StreamGenerate(
+        self, request: generation_pb2.StreamGenerateRequest, context: Context
+    ) -> AsyncIterator[generation_pb2.StreamGenerateResponse]:
+        """Generate any number of images."""
+        job = convert.generate(request, _deadline(context), bulk=True)
+        async for response in self._stream(job, request.request_id, generation_pb2.StreamGenerateResponse):
+            yield response
+
+    async def StreamEdit(
+        self, request: generation_pb2.StreamEditRequest, context: Context
+    ) -> AsyncIterator[generation_pb2.StreamEditResponse]:
+        """Move any number of images along axes."""
+        job = convert.stream_edit(request, _deadline(context))
+        async for response in self._stream(job, request.request_id, generation_pb2.StreamEditResponse):
+            yield response
+
+    async def Interpolate(
+        self, request: generation_pb2.InterpolateRequest, context: Context
+    ) -> AsyncIterator[generation_pb2.InterpolateResponse]:
+        """Walk from one image to another."""
+        job = convert.interpolate(request, _deadline(context))
+        async for response in self._stream(job, request.request_id, generation_pb2.InterpolateResponse):
+            yield response
+
+    async def RenderImage(self, request: generation_pb2.RenderImageRequest, context: Context) -> httpbody_pb2.HttpBody:
+        """Give one image as it is."""
+        job = convert.render(request, _deadline(context))
+        [image] = await self._synthesis.bounded(job, Clock.start())
+        return httpbody_pb2.HttpBody(content_type=images.MEDIA_TYPES[image.format], data=image.data)
+
+    async def _stream(self, job: Job, request_id: str, response: type[Response]) -> AsyncIterator[Response]:
+        clock = Clock.start()
+        first = response(request_id=_request_id(request_id))
+        async with aclosing(self._synthesis.stream(job, clock)) as batches:
+            async for batch in batches:
+                for packed in chunks.messages(batch):
+                    first.images.extend(packed)
+                    yield first
+                    first = response()
+        first.timings.CopyFrom(clock.timings())
+        yield first
+
+
+class AnalysisServicer(analysis_service_pb2_grpc.AnalysisServiceServicer):
+    """Labels of images."""
+
+    def __init__(self, analysis: Analysis):
+        self._analysis = analysis
+
+    async def Analyze(self, request: analysis_pb2.AnalyzeRequest, context: Context) -> analysis_pb2.AnalyzeResponse:
+        """Label at most 64 images; a bad one fails the call."""
+        clock = Clock.start()
+        labelled = await self._analysis.label(
+            self._analysis.classifier(request.model, request.version),
+            request.images,
+            clock,
+            first=0,
+            priority=convert.priority(request.priority, bulk=False),
+            deadline=_deadline(context),
+        )
+        faults = [one for one in labelled if isinstance(one, InvalidRequest)]
+        if faults:
+            raise InvalidRequest([violation for fault in faults for violation in fault.violations])
+        return analysis_pb2.AnalyzeResponse(
+            analyses=[one for one in labelled if not isinstance(one, InvalidRequest)],
+            timings=clock.timings(),
+            request_id=_request_id(request.request_id),
+        )
+
+    async def StreamAnalyze(
+        self, requests: AsyncIterator[analysis_pb2.StreamAnalyzeRequest], context: Context
+    ) -> AsyncIterator[analysis_pb2.StreamAnalyzeResponse]:
+        """Label any number of images; a bad one gets its own status."""
+        opening: analysis_pb2.StreamAnalyzeRequest | None = None
+        index = 0
+        async for request in requests:
+            opening = opening or request
+            if request.model not in ("", opening.model) or not opening.model:
+                raise invalid("model", f"{request.model!r}, and the stream began with {opening.model!r}")
+            labelled = await self._analysis.label(
+                self._analysis.classifier(opening.model, opening.version),
+                request.images,
+                Clock.start(),
+                first=index,
+                priority=convert.priority(opening.priority, bulk=True),
+                deadline=_deadline(context),
+            )
+            yield analysis_pb2.StreamAnalyzeResponse(
+                results=[_result(index + k, one) for k, one in enumerate(labelled)]
+            )
+            index += len(labelled)
+
+
+def _result(index: int, labelled: analysis_pb2.Analysis | InvalidRequest) -> analysis_pb2.AnalysisResult:
+    if isinstance(labelled, InvalidRequest):
+        return analysis_pb2.AnalysisResult(index=index, error=status.status_of(labelled))
+    return analysis_pb2.AnalysisResult(index=index, analysis=labelled)
+
+
+def _summary(card: model_pb2.Model) -> model_pb2.Model:
+    summary = model_pb2.Model()
+    summary.CopyFrom(card)
+    for long in ("versions", "axes"):
+        summary.ClearField(long)
+    return summary
+
+
+def _deadline(context: Context) -> float | None:
+    """Give the caller's deadline on the monotonic clock."""
+    remaining = context.time_remaining()
+    return None if remaining is None else time.monotonic() + remaining
+
+
+def _request_id(asked: str) -> str:
+    return asked or secrets.token_hex(16)

@@ -1,0 +1,61 @@
+"""The gateway's errors as google.rpc.Status: one table, and the details that each error carries."""
+
+from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from pellucid_gateway import errors
+
+DOMAIN = "pellucid.dev"
+
+CODES: dict[type[errors.GatewayError], int] = {
+    errors.InvalidRequest: code_pb2.INVALID_ARGUMENT,
+    errors.NotFound: code_pb2.NOT_FOUND,
+    errors.Refused: code_pb2.FAILED_PRECONDITION,
+    errors.Overloaded: code_pb2.RESOURCE_EXHAUSTED,
+    errors.DeadlineExceeded: code_pb2.DEADLINE_EXCEEDED,
+    errors.ModelUnavailable: code_pb2.UNAVAILABLE,
+    errors.BackendUnreachable: code_pb2.UNAVAILABLE,
+    errors.InferenceFailed: code_pb2.INTERNAL,
+}
+
+REASONS: dict[type[errors.GatewayError], str] = {
+    errors.InvalidRequest: "INVALID_REQUEST",
+    errors.NotFound: "NOT_FOUND",
+    errors.Overloaded: "OVERLOADED",
+    errors.DeadlineExceeded: "DEADLINE_EXCEEDED",
+    errors.ModelUnavailable: "MODEL_UNAVAILABLE",
+    errors.BackendUnreachable: "BACKEND_UNREACHABLE",
+    errors.InferenceFailed: "INFERENCE_FAILED",
+}
+
+
+def status_of(error: errors.GatewayError) -> status_pb2.Status:
+    """Describe an error with its ErrorInfo and, where they apply, BadRequest and RetryInfo."""
+    status = status_pb2.Status(code=CODES[type(error)], message=str(error))
+    reason = error.reason if isinstance(error, errors.Refused) else REASONS[type(error)]
+    _add(status, error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN))
+    if isinstance(error, errors.InvalidRequest):
+        violations = [
+            error_details_pb2.BadRequest.FieldViolation(field=v.field, description=v.description)
+            for v in error.violations
+        ]
+        _add(status, error_details_pb2.BadRequest(field_violations=violations))
+    if isinstance(error, errors.Overloaded | errors.ModelUnavailable | errors.BackendUnreachable):
+        delay = duration_pb2.Duration()
+        delay.FromNanoseconds(int(error.retry_after_s * 1e9))
+        _add(status, error_details_pb2.RetryInfo(retry_delay=delay))
+    return status
+
+
+def unforeseen() -> status_pb2.Status:
+    """What callers are told of an error that nobody foresaw: nothing of its details."""
+    status = status_pb2.Status(code=code_pb2.INTERNAL, message="internal error; the gateway's log has the details")
+    _add(status, error_details_pb2.ErrorInfo(reason="INTERNAL", domain=DOMAIN))
+    return status
+
+
+def _add(status: status_pb2.Status, detail: Message) -> None:
+    packed = any_pb2.Any()
+    packed.Pack(detail)
+    status.details.append(packed)

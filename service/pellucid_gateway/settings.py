@@ -1,0 +1,52 @@
+"""Settings of the gateway, from the environment."""
+
+from typing import Annotated
+
+from annotated_types import Gt
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Positive = Annotated[int, Gt(0)]
+Seconds = Annotated[float, Gt(0)]
+
+
+class Settings(BaseSettings):
+    """Settings of the gateway; each is read from the environment variable `PELLUCID_` and its name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="PELLUCID_", use_attribute_docstrings=True, frozen=True)
+
+    address: str = "127.0.0.1:50051"
+    """Where the gateway listens, `host:port`; port 0 takes a free one."""
+
+    triton_address: str = "127.0.0.1:8001"
+    """Triton's gRPC endpoint, `host:port`."""
+
+    model_repository: str = "model_repository"
+    """Where versions' files and axes are read: the repository that Triton serves, as a path or an fsspec URL."""
+
+    catalog_interval_s: Seconds = 1.0
+    """Seconds between looks at Triton and the repository for models, versions and axes that came or went."""
+
+    max_in_flight_batches: Positive = 2
+    """Batches of one kind (model, version, priority, outputs, shapes) that are at Triton at the same time."""
+
+    max_in_flight_bytes: Positive = 256 * 2**20
+    """Bytes of tensors and encoded images that all requests together may hold. Unary calls beyond it are refused;
+    streams wait."""
+
+    stream_window: Positive = 4
+    """Batches that one stream keeps in flight ahead of what its client has taken."""
+
+    encoder_threads: Positive = 2
+    """Threads that encode and decode images."""
+
+    max_image_px: Positive = 4096 * 4096
+    """Pixels of the largest image taken in; read from its header before it is decoded."""
+
+    triton_timeout_s: Seconds = 60.0
+    """Seconds after which a Triton that does not answer is given up. Callers' deadlines are kept apart from it."""
+
+    drain_s: Seconds = 30.0
+    """Seconds that requests under way are given after SIGTERM."""
+
+    log_level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""

@@ -1,0 +1,62 @@
+import pytest
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from pellucid_gateway import errors
+from pellucid_gateway.rpc import status
+
+EXAMPLES = [
+    errors.invalid("sources[0]", "too long"),
+    errors.NotFound("axis", "age"),
+    errors.Refused("WRONG_TASK", "not a generator"),
+    errors.Overloaded("full", 0.25),
+    errors.DeadlineExceeded("late"),
+    errors.ModelUnavailable("models/x", "no file"),
+    errors.BackendUnreachable("gone"),
+    errors.InferenceFailed("broken"),
+]
+
+
+def details(error: errors.GatewayError) -> dict[str, object]:
+    found = {}
+    for packed in status.status_of(error).details:
+        for kind in (error_details_pb2.ErrorInfo, error_details_pb2.BadRequest, error_details_pb2.RetryInfo):
+            if packed.Is(kind.DESCRIPTOR):
+                message = kind()
+                packed.Unpack(message)
+                found[kind.__name__] = message
+    return found
+
+
+def all_errors(base: type[errors.GatewayError]) -> set[type[errors.GatewayError]]:
+    return {one for child in base.__subclasses__() for one in {child, *all_errors(child)}}
+
+
+def test_every_error_has_a_code_and_an_example_here() -> None:
+    assert all_errors(errors.GatewayError) == set(status.CODES) == {type(error) for error in EXAMPLES}
+
+
+@pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
+def test_every_error_tells_its_domain_and_reason(error: errors.GatewayError) -> None:
+    info = details(error)["ErrorInfo"]
+    assert isinstance(info, error_details_pb2.ErrorInfo)
+    assert info.domain == "pellucid.dev"
+    assert info.reason == ("WRONG_TASK" if isinstance(error, errors.Refused) else status.REASONS[type(error)])
+
+
+def test_bad_requests_name_their_fields() -> None:
+    bad = details(EXAMPLES[0])["BadRequest"]
+    assert isinstance(bad, error_details_pb2.BadRequest)
+    assert [(v.field, v.description) for v in bad.field_violations] == [("sources[0]", "too long")]
+
+
+@pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
+def test_what_may_pass_says_when_to_try_again(error: errors.GatewayError) -> None:
+    retryable = status.CODES[type(error)] in (code_pb2.UNAVAILABLE, code_pb2.RESOURCE_EXHAUSTED)
+    assert ("RetryInfo" in details(error)) == retryable
+
+
+def test_the_unforeseen_tells_nothing_of_its_details() -> None:
+    told = status.unforeseen()
+    assert isinstance(told, status_pb2.Status)
+    assert told.code == code_pb2.INTERNAL
+    assert told.message == "internal error; the gateway's log has the details"
