@@ -33,7 +33,8 @@ async def closed_loop(call: Call, clients: int, seconds: float) -> Sample:
 
     async def client() -> None:
         while (asked := time.perf_counter()) < started + seconds:
-            sample.images += await call()
+            made = await call()
+            sample.images += made
             sample.latencies_s.append(time.perf_counter() - asked)
 
     await asyncio.gather(*(client() for _ in range(clients)))

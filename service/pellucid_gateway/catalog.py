@@ -21,6 +21,7 @@ from pellucid_gateway.backends.base import Backend, ModelConfig, Served
 from pellucid_gateway.errors import BackendUnreachable, GatewayError, ModelUnavailable, NotFound
 
 CARD_PARAMETER = "pellucid.card"
+CONFIG_FILE = "config.pbtxt"
 VERSION_FILE = "version.json"
 FIRST_TENSORS = frozenset({"latent", "image"})
 """Tensors that a request brings; all others must come from an earlier stage."""
@@ -94,7 +95,8 @@ class Catalog:
         by_model: dict[str, list[Served]] = {}
         for one in served:
             by_model.setdefault(one.model, []).append(one)
-        entries = [await self._entry(model, versions) for model, versions in sorted(by_model.items())]
+        stray = await asyncio.to_thread(self._stray, list(by_model))
+        entries = [await self._entry(model, by_model[model]) for model in sorted(by_model.keys() - stray)]
         self._entries = {entry.card.name: entry for entry in entries if entry}
 
     async def watch(self, interval_s: float, after: Callable[[], Awaitable[None]]) -> None:
@@ -115,6 +117,10 @@ class Catalog:
         self._entries = {
             name: Entry(_unavailable(entry.card, reason), entry.versions) for name, entry in self._entries.items()
         }
+
+    def _stray(self, models: list[str]) -> set[str]:
+        """Triton's index lists every directory of the repository; those without a configuration are no models."""
+        return {model for model in models if not (self._repository / model / CONFIG_FILE).exists()}
 
     async def _entry(self, model: str, served: list[Served]) -> Entry | None:
         """Read a model, or take what was read before where neither Triton's index nor its files have changed."""

@@ -90,6 +90,7 @@ def write_repository(root: Path) -> Path:
     for model in ("paint", "meter"):
         folder = root / model / "1"
         folder.mkdir(parents=True)
+        (root / model / "config.pbtxt").touch()
         (folder / "version.json").write_text(json.dumps({"name": "1", "weightsDigest": WEIGHTS}))
     write_axes(root / "paint" / "1" / "axes", "colours", axes())
     return root

@@ -17,6 +17,11 @@ async def catalog_of(backend: FakeBackend, repository: Path) -> Catalog:
     return catalog
 
 
+def configure(repository: Path, model: str) -> None:
+    (repository / model).mkdir()
+    (repository / model / "config.pbtxt").touch()
+
+
 async def test_a_card_gains_what_the_repository_says_of_its_versions(backend: FakeBackend, repository: Path) -> None:
     card = (await catalog_of(backend, repository)).find("models/paint").card
     assert card.state == model_pb2.STATE_AVAILABLE
@@ -47,6 +52,7 @@ async def test_a_bad_card_makes_its_model_unavailable_and_no_other(
     backend: FakeBackend, repository: Path, parameter: str, reason: str
 ) -> None:
     backend.models["bad"] = (ModelConfig((), (), 16, {"pellucid.card": parameter}), paint)
+    configure(repository, "bad")
     catalog = await catalog_of(backend, repository)
     with pytest.raises(ModelUnavailable, match=reason):
         catalog.serving("models/bad")
@@ -65,6 +71,7 @@ async def test_a_model_that_is_not_ready_gives_its_reason(backend: FakeBackend, 
         async def served(self) -> list[Served]:
             return [Served("broken", "1", ready=False, reason="out of memory"), *await super().served()]
 
+    configure(repository, "broken")
     catalog = await catalog_of(Broken(backend.models), repository)
     card = catalog.find("models/broken").card
     assert (card.state, card.state_reason) == (model_pb2.STATE_UNAVAILABLE, "out of memory")
@@ -72,7 +79,17 @@ async def test_a_model_that_is_not_ready_gives_its_reason(backend: FakeBackend, 
 
 async def test_models_without_a_card_are_stages_and_not_listed(backend: FakeBackend, repository: Path) -> None:
     backend.models["paint.mapping"] = (ModelConfig((), (), 16), paint)
+    configure(repository, "paint.mapping")
     assert list((await catalog_of(backend, repository)).entries) == ["models/meter", "models/paint"]
+
+
+async def test_stray_directories_that_the_backend_lists_are_no_models(repository: Path) -> None:
+    class WithStray(FakeBackend):
+        async def served(self) -> list[Served]:
+            return [Served("notes", "", ready=False), *await super().served()]
+
+    catalog = await catalog_of(WithStray(painting.backend().models), repository)
+    assert list(catalog.entries) == ["models/meter", "models/paint"]
 
 
 async def test_new_axes_appear_beside_a_version_that_serves(backend: FakeBackend, repository: Path) -> None:

@@ -220,6 +220,7 @@ async def serve_large(gateway: Gateway, px: int) -> None:
     gateway.backend.models["large"] = (painting.config(card), large)
     folder = gateway.repository / "large" / "1"
     folder.mkdir(parents=True)
+    (folder.parent / "config.pbtxt").touch()
     (folder / "version.json").write_text("{}")
     await gateway.catalog.refresh()
 

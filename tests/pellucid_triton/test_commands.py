@@ -1,0 +1,70 @@
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+import tritonclient.grpc as tritonclient
+
+from tests.pellucid_triton.inference import infer, rows
+
+_RUN = "import sys, typer; from pellucid_triton import commands; typer.run(getattr(commands, sys.argv.pop(1)))"
+
+
+def _is_gateway(process: psutil.Process) -> bool:
+    return process.cmdline()[1:] == ["-m", "tests.pellucid_triton.stand_in_gateway"]
+
+
+def _command(name: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-c", _RUN, name, *arguments]
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
+def test_triton_prints_one_json_line_when_ready_and_ends_cleanly(small_repository: Path, end: signal.Signals) -> None:
+    ports = ["--grpc-port", "0", "--http-port", "0", "--metrics-port", "0"]
+    command = _command("triton", "--repository", str(small_repository), *ports, "--json")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as launcher:
+        assert launcher.stdout is not None
+        ready = json.loads(launcher.stdout.readline())
+        family = psutil.Process(launcher.pid).children(recursive=True)
+        with tritonclient.InferenceServerClient(ready["triton_grpc"]) as client:
+            assert infer(client, "affine", {"value": rows(1)})["doubled"].tolist() == [[3, 3, 3, 3]]
+        launcher.send_signal(end)
+        assert launcher.stdout.read() == ""
+    assert launcher.returncode == 0
+    assert ready["models"] == [{"name": "affine", "version": "1", "state": "READY", "reason": ""}]
+    assert [process for process in family if process.is_running()] == []
+
+
+@pytest.mark.stack
+def test_up_runs_both_restarts_a_killed_gateway_and_ends_cleanly(small_repository: Path) -> None:
+    stand_in = ["--gateway-module", "tests.pellucid_triton.stand_in_gateway", "--address", "127.0.0.1:0"]
+    command = _command("up", "--repository", str(small_repository), *stand_in, "--json")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as launcher:
+        assert launcher.stdout is not None
+        assert launcher.stderr is not None
+        ready = json.loads(launcher.stdout.readline())
+        log = Path(ready["gateway_log"]).read_text()
+        assert f"PELLUCID_ADDRESS={ready['gateway']}\nPELLUCID_TRITON_ADDRESS={ready['triton_grpc']}" in log
+        (gateway,) = (child for child in psutil.Process(launcher.pid).children(recursive=True) if _is_gateway(child))
+        gateway.kill()
+        restarted = (line for line in launcher.stderr if line == "INFO gateway is running\n")
+        assert next(restarted)
+        assert next(restarted)
+        family = psutil.Process(launcher.pid).children(recursive=True)
+        launcher.terminate()
+        stopped = [line.split()[1] for line in launcher.stderr if "is stopped" in line]
+    assert launcher.returncode == 0
+    assert stopped == ["gateway", "triton"]
+    assert [process for process in family if process.is_running()] == []
+
+
+@pytest.mark.parametrize("name", ["triton", "up"])
+def test_a_missing_repository_is_an_error_in_one_line(name: str, tmp_path: Path) -> None:
+    command = _command(name, "--repository", str(tmp_path / "none"))
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr == f"error: repository: {tmp_path / 'none'} is not a directory\n"
