@@ -11,7 +11,6 @@ from pathlib import Path
 
 from benchmarks import report
 from benchmarks.measure import Result, closed_loop
-from benchmarks.stack import stack
 from benchmarks.systems import (
     BATCH,
     MODEL,
@@ -21,6 +20,9 @@ from benchmarks.systems import (
     latents,
     triton_systems,
 )
+from pellucid_client.demo.stack import Stack
+
+START_TIMEOUT_S = 600.0
 
 
 async def measure(
@@ -54,8 +56,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/latest.json"))
     options = parser.parse_args()
     model = options.repository / MODEL / "1" / "model.onnx"
-    with stack(options.repository) as addresses:
-        results = asyncio.run(measure(addresses, model, options.seconds, options.rounds, options.stream_images))
+    log = options.out.with_suffix(".log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with Stack.of_repository(options.repository, log, START_TIMEOUT_S) as stack:
+        results = asyncio.run(measure(stack.facts, model, options.seconds, options.rounds, options.stream_images))
     figures = report.figures(results, platform.processor() or platform.machine())
     report.write(figures, options.out)
     report.show(figures)

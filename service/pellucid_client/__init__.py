@@ -1,0 +1,57 @@
+"""Client of Pellucid: `Client` and `AsyncClient`, and the `pellucid` command.
+
+with Client("127.0.0.1:50051") as client:
+    face = client.generate("digiface", seed=7)[0]
+    happier = client.edit(face, {"happiness": 2}, locks=["masculine"])[0]
+    happier.save("happier.png")
+"""
+
+from pellucid_client.analysis import Analysis
+from pellucid_client.async_client import AsyncClient
+from pellucid_client.client import Client
+from pellucid_client.controls import Controls, StyleMix
+from pellucid_client.edits import Distance, Steps, Sweep, Target
+from pellucid_client.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    Denied,
+    Internal,
+    InvalidRequest,
+    NotFound,
+    Overloaded,
+    PellucidError,
+    Transient,
+    Unavailable,
+    Unsupported,
+    Violation,
+)
+from pellucid_client.image import Image
+from pellucid_client.latent import Latent
+from pellucid_client.retry import RetryPolicy
+
+__all__ = [
+    "Analysis",
+    "AsyncClient",
+    "Cancelled",
+    "Client",
+    "Controls",
+    "DeadlineExceeded",
+    "Denied",
+    "Distance",
+    "Image",
+    "Internal",
+    "InvalidRequest",
+    "Latent",
+    "NotFound",
+    "Overloaded",
+    "PellucidError",
+    "RetryPolicy",
+    "Steps",
+    "StyleMix",
+    "Sweep",
+    "Target",
+    "Transient",
+    "Unavailable",
+    "Unsupported",
+    "Violation",
+]

@@ -1,0 +1,75 @@
+"""Options for the files that images are written to, and the writing."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pellucid_client.commands.printing import as_dict, print_json, tracked
+from pellucid_client.controls import Controls
+from pellucid_client.image import Image
+from pellucid_client.options import ImageOptions
+from pellucid_client.sheet import ContactSheet
+
+_SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """What is written, and where."""
+
+    out: Annotated[Path, typer.Option(help="Directory for the images.", metavar="DIR")] = Path("images")
+    image_format: Annotated[
+        Literal["jpeg", "png", "webp"], typer.Option("--format", help="PNG and WebP hold the exact pixels.")
+    ] = "jpeg"
+    quality: Annotated[int | None, typer.Option(help="Of JPEG, 1 to 100.")] = None
+    recipes: Annotated[bool, typer.Option("--recipes", help="Write each image's recipe beside it.")] = False
+    sheet: Annotated[Path | None, typer.Option(help="Also draw a contact sheet.", metavar="FILE.png")] = None
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each image.")] = False
+
+    def options(self, controls: Controls | None) -> ImageOptions:
+        """Return the options of the call."""
+        options = ImageOptions(format=self.image_format)
+        if controls is not None:
+            options["controls"] = controls
+        if self.quality is not None:
+            options["quality"] = self.quality
+        return options
+
+    def write(self, images: Iterable[Image], total: int, drawn: Callable[[Sequence[Image]], ContactSheet]) -> None:
+        """Write images as they come and say so; then the sheet that `drawn` makes of all of them."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        kept: list[Image] = []
+        for image in tracked(images, total, "images"):
+            self._say(image, self._save(image))
+            if self.sheet is not None:
+                kept.append(image)
+        if self.sheet is not None:
+            drawn(kept).draw().save(self.sheet)
+            typer.echo(f"wrote {self.sheet}", err=True)
+        if not self.as_json:
+            typer.echo(f"wrote {total} images to {self.out}")
+
+    def _save(self, image: Image) -> Path:
+        path = image.save(self.out / f"{image.index:06d}{_SUFFIXES[self.image_format]}")
+        if self.recipes:
+            path.with_suffix(".json").write_text(json.dumps(as_dict(image.recipe), indent=2) + "\n")
+        return path
+
+    def _say(self, image: Image, path: Path) -> None:
+        for warning in image.warnings:
+            typer.echo(f"warning: image {image.index}: {warning}", err=True)
+        if self.as_json:
+            moves = [as_dict(move) for move in image.axis_moves]
+            print_json(
+                {
+                    "index": image.index,
+                    "path": str(path),
+                    "recipe": as_dict(image.recipe),
+                    "axisMoves": moves,
+                    "warnings": list(image.warnings),
+                }
+            )

@@ -1,0 +1,116 @@
+"""Requests of the contract from what callers say."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, TypeVar
+
+from pellucid.v1 import generation_service_pb2 as pb
+from pellucid.v1 import image_pb2
+from pellucid_client import names, options
+from pellucid_client.edits import Amount, Sweep, edit_set
+from pellucid_client.errors import InvalidRequest
+from pellucid_client.options import ImageOptions
+from pellucid_client.sources import SourceLike, first_recipe, seed_range, source_messages
+
+PathName = Literal["spherical", "linear"]
+
+_PATHS: dict[PathName, image_pb2.Path.ValueType] = {
+    "spherical": image_pb2.PATH_SPHERICAL,
+    "linear": image_pb2.PATH_LINEAR,
+}
+
+Generation = TypeVar("Generation", pb.GenerateRequest, pb.StreamGenerateRequest)
+
+
+def generation(
+    kind: type[Generation],
+    model: str,
+    given: Mapping[str, Any],
+    image_options: ImageOptions,
+) -> Generation:
+    """Return a request for new images of what is `given`: seed, seeds, count with first_seed, or latents."""
+    origin = {name: value for name, value in given.items() if value is not None}
+    ways = set(origin) - {"first_seed", "count"} or {"count"}
+    if len(ways) > 1 or (ways != {"count"} and len(origin) > 1):
+        raise InvalidRequest.of("sources", f"{', '.join(origin)}: only one way to say what is wanted")
+    if "seed" in origin:
+        origin = {"first_seed": origin["seed"]}
+    for several in ("seeds", "latents"):
+        if several in origin:
+            return kind(**_origin(origin[several], several), **_common(model, [], image_options))
+    seeds = seed_range(origin.get("first_seed"), origin.get("count"))
+    return kind(seeds=seeds, **_common(model, [], image_options))
+
+
+def edit(
+    sources: SourceLike | Iterable[SourceLike],
+    moves: Mapping[str, Amount] | None,
+    locks: Iterable[str],
+    sweep: Sweep | None,
+    model: str | None,
+    image_options: ImageOptions,
+) -> pb.EditRequest:
+    """Return a request for edits."""
+    messages = source_messages(sources)
+    return pb.EditRequest(
+        sources=messages,
+        edit=edit_set(moves, locks),
+        sweep=sweep.message() if sweep else None,
+        **_common(model, messages, image_options),
+    )
+
+
+def stream_edit(
+    sources: SourceLike | Iterable[SourceLike],
+    moves: Mapping[str, Amount] | None,
+    locks: Iterable[str],
+    sweep: Sweep | None,
+    model: str | None,
+    image_options: ImageOptions,
+) -> pb.StreamEditRequest:
+    """Return a request for a stream of edits; a range of seeds goes as one."""
+    origin = _origin(sources, "sources")
+    return pb.StreamEditRequest(
+        **origin,
+        edit=edit_set(moves, locks),
+        sweep=sweep.message() if sweep else None,
+        **_common(model, origin.get("sources", []), image_options),
+    )
+
+
+def interpolation(
+    keyframes: Iterable[SourceLike],
+    frames: int,
+    path: PathName,
+    model: str | None,
+    image_options: ImageOptions,
+) -> pb.InterpolateRequest:
+    """Return a request for a walk."""
+    messages = source_messages(keyframes, "keyframes")
+    return pb.InterpolateRequest(
+        keyframes=messages,
+        frames_per_segment=frames,
+        path=options.known("path", path, _PATHS),
+        **_common(model, messages, image_options),
+    )
+
+
+def _origin(sources: SourceLike | Iterable[SourceLike], field: str) -> dict[str, Any]:
+    if isinstance(sources, range) and sources.step == 1:
+        return {"seeds": seed_range(sources.start, len(sources))}
+    return {"sources": source_messages(sources, field)}
+
+
+def _common(model: str | None, sources: list[image_pb2.Source], image_options: ImageOptions) -> dict[str, Any]:
+    """Return the fields that all requests for images share."""
+    options.check(image_options, ImageOptions)
+    recipe = first_recipe(sources)
+    if model is None and recipe is None:
+        raise InvalidRequest.of("model", "is needed where no source is an earlier image")
+    return {
+        "model": names.model_name(model) if model is not None else recipe.model if recipe else "",
+        "version": image_options.get("version", recipe.version if recipe else ""),
+        "controls": options.controls(image_options),
+        "output": options.output(image_options),
+        "priority": options.priority(image_options),
+        "request_id": options.request_id(image_options),
+    }

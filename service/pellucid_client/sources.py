@@ -1,0 +1,77 @@
+"""What images start from: seeds, latents and earlier images."""
+
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from numbers import Integral
+from operator import index
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.v1 import generation_service_pb2, image_pb2
+from pellucid_client.errors import InvalidRequest
+from pellucid_client.image import Image
+from pellucid_client.latent import Latent
+
+SEEDS = 2**64
+
+SourceLike: TypeAlias = int | Latent | Image | image_pb2.Recipe | NDArray[Any]
+"""A seed, a latent, an earlier image or its recipe. An array of floats is a latent (D,) or several (N, D)
+in the generator's prior; an array of whole numbers is seeds."""
+
+
+def draw_seed() -> int:
+    """Return a random seed, uniform over uint64."""
+    return secrets.randbelow(SEEDS)
+
+
+def seed_range(first: int | None, count: int | None) -> generation_service_pb2.SeedRange:
+    """Return a range of seeds whose first is drawn here where none is given, so that a repeated call means the same."""
+    return generation_service_pb2.SeedRange(
+        first=draw_seed() if first is None else _checked_seed(first), count=1 if count is None else count
+    )
+
+
+def source_messages(sources: SourceLike | Iterable[SourceLike], field: str = "sources") -> list[image_pb2.Source]:
+    """Return the messages of one or several sources, in order."""
+    single = isinstance(sources, Integral | Latent | Image | image_pb2.Recipe | np.ndarray)
+    items: Iterable[Any] = [sources] if single else sources  # type: ignore[assignment]
+    return [message for item in items for message in _messages(item, field)]
+
+
+def first_recipe(sources: Sequence[image_pb2.Source]) -> image_pb2.Recipe | None:
+    """Return the first recipe among the sources; it says which model and version is meant."""
+    return next((source.recipe for source in sources if source.HasField("recipe")), None)
+
+
+def _messages(source: SourceLike, field: str) -> Iterator[image_pb2.Source]:
+    match source:
+        case Image():
+            yield image_pb2.Source(recipe=source.recipe)
+        case image_pb2.Recipe():
+            yield image_pb2.Source(recipe=source)
+        case Latent():
+            yield image_pb2.Source(latent=source.message())
+        case np.ndarray():
+            yield from _array_messages(source, field)
+        case Integral():
+            yield image_pb2.Source(seed=_checked_seed(index(source)))
+        case _:
+            raise InvalidRequest.of(field, f"{type(source).__name__} is no seed, latent, image or recipe")
+
+
+def _array_messages(array: NDArray[Any], field: str) -> Iterator[image_pb2.Source]:
+    if np.issubdtype(array.dtype, np.integer):
+        yield from (image_pb2.Source(seed=_checked_seed(int(seed))) for seed in array.ravel())
+    elif np.issubdtype(array.dtype, np.floating) and array.ndim in (1, 2):
+        rows = np.atleast_2d(array)  # (N, D)
+        yield from (image_pb2.Source(latent=Latent(row.astype(np.float32)).message()) for row in rows)
+    else:
+        raise InvalidRequest.of(field, f"an array {array.shape} of {array.dtype} is no latent (D,) or (N, D)")
+
+
+def _checked_seed(seed: int) -> int:
+    if not 0 <= seed < SEEDS:
+        raise InvalidRequest.of("seed", f"{seed} is not within 0..2^64-1")
+    return seed

@@ -1,0 +1,48 @@
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc import status_pb2
+
+from pellucid_client import Internal, InvalidRequest, Overloaded, PellucidError, Transient, errors
+from pellucid_client.status import ERRORS, error_from_status
+from tests.pellucid_client.faces import got
+from tests.pellucid_client.servicers import Fault, ToyGateway
+
+FAILURES = [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK]
+
+
+def test_every_code_has_an_error() -> None:
+    assert set(ERRORS) == set(FAILURES)
+
+
+def test_every_error_has_a_code() -> None:
+    declared = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, PellucidError)}
+    assert set(ERRORS.values()) == declared - {PellucidError, Transient}
+
+
+@pytest.mark.parametrize("code", FAILURES)
+async def test_a_status_becomes_its_error_with_its_details(
+    client: Any, gateway: ToyGateway, code: grpc.StatusCode
+) -> None:
+    gateway.faults.append(Fault(code, retry_after_s=60, violations=(("seeds.count", "70 is above 64"),)))
+    with pytest.raises(PellucidError) as caught:
+        await got(client.generate("toy", seed=1, request_id="mine"))
+    error = caught.value
+    assert type(error) is ERRORS[code]
+    assert str(error) == f"toy {code.name}"
+    assert (error.reason, error.metadata, error.request_id) == ("TOY", {"k": "v"}, "mine")
+    if isinstance(error, InvalidRequest):
+        assert [(one.field, one.description) for one in error.violations] == [("seeds.count", "70 is above 64")]
+    if isinstance(error, Transient):
+        assert error.retry_after_s == 60
+
+
+def test_no_retry_info_is_no_pause() -> None:
+    error = error_from_status(status_pb2.Status(code=8, message="full"))
+    assert isinstance(error, Overloaded)
+    assert error.retry_after_s is None
+
+
+def test_a_code_nobody_knows_is_internal() -> None:
+    assert type(error_from_status(status_pb2.Status(code=99, message="?"))) is Internal
