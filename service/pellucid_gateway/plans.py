@@ -10,7 +10,7 @@ from pellucid.v1 import generation_service_pb2, image_pb2, model_pb2
 from pellucid_gateway import axes, recipes
 from pellucid_gateway.axes import Change, Direction, Move, Unit
 from pellucid_gateway.catalog import ServedVersion
-from pellucid_gateway.jobs import Job, check_controls, check_sweep, check_task
+from pellucid_gateway.jobs import Job, Seeds, check_controls, check_sweep, check_task
 from pellucid_gateway.latents import Latents
 from pellucid_gateway.recipes import Origin
 
@@ -34,10 +34,7 @@ class Slice:
 
 
 class Plan:
-    """A job checked against the version that is to serve it.
-
-    Raises, before any inference, InvalidRequest, NotFound or Refused for whatever does not depend on drawn latents.
-    """
+    """A job checked against the version that is to serve it: raises InvalidRequest, NotFound or Refused."""
 
     def __init__(self, job: Job, served: ServedVersion):
         check_task(served.card, model_pb2.TASK_GENERATE, model_pb2.TASK_CAPTION_TO_IMAGE)
@@ -49,7 +46,16 @@ class Plan:
         self._origin = lru_cache(maxsize=len(job.sources) if job.walk else 1)(self._follow)
         self._locks = recipes.locks_of(job.edit, served.axes, "edit", {})
         self._swept = self._sweep_direction()
-        self._check_first_rows()
+
+    def check(self) -> None:
+        """Check all given latents and recipes, and solve the edit once for every amount of the sweep.
+
+        For jobs that are too long to be planned whole before their first inference.
+        """
+        if not isinstance(self.job.sources, Seeds):
+            for number in range(len(self.job.sources)):
+                self._origin(number)
+        self._slice(range(min(self.job.variants, self.job.count)))
 
     def slices(self, size: int) -> Iterator[Slice]:
         """Give the job's images in order, `size` at a time."""
@@ -100,14 +106,6 @@ class Plan:
             amounts = np.array([self.job.sweep.amounts[index % self.job.variants] for index in indices])
             moves.append(Move(self._swept, _UNITS[self.job.sweep.unit], amounts, "sweep"))
         return moves
-
-    def _check_first_rows(self) -> None:
-        """Check all given latents and recipes, and solve the edit once for every amount of the sweep."""
-        for number, source in enumerate(self.job.sources):
-            if source.WhichOneof("source") == "seed":
-                break
-            self._origin(number)
-        self._slice(range(min(self.job.variants, self.job.count)))
 
     def _recipe(self, start: image_pb2.Recipe, index: int) -> image_pb2.Recipe:
         recipe = _copied(start)

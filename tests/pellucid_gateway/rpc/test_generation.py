@@ -276,6 +276,7 @@ BAD = [
     ("Generate", pb.GenerateRequest(model=PAINT, output={"quality": 50, "format": 2}), {"output.quality": "IMAGE_FORMAT_PNG has no quality"}),
     ("Generate", pb.GenerateRequest(model=PAINT, priority=7), {"priority": "and it is 7"}),
     ("StreamGenerate", pb.StreamGenerateRequest(model=PAINT, seeds=pb.SeedRange(count=1_000_001)), {"seeds.count": "and it is 1000001"}),
+    ("StreamGenerate", pb.StreamGenerateRequest(model=PAINT, sources=[seed(1), seed(2), given(1)]), {"sources[2].latent.values": "1 numbers, and models/paint takes 4"}),
     ("Edit", pb.EditRequest(model=PAINT), {"sources": "at least 1 item"}),
     ("Edit", pb.EditRequest(model=PAINT, sources=[seed(1)], edit=edit({"axis": "red"})), {"edit.moves[0].amount": "exactly one field"}),
     ("Edit", pb.EditRequest(model=PAINT, sources=[seed(1)], edit=edit({"axis": "red", "steps": math.inf})), {"edit.moves[0].steps": "must be finite"}),
