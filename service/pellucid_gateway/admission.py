@@ -11,7 +11,10 @@ RETRY_AFTER_S = 0.2
 
 
 class ByteBudget:
-    """A bound on the bytes that requests hold together. Whoever waits is served in order of arrival."""
+    """A bound on the bytes that requests hold together.
+
+    Whoever waits is served in order of arrival; those who would not wait go before them, since they are interactive.
+    """
 
     def __init__(self, limit: int):
         self.limit = limit
@@ -21,7 +24,7 @@ class ByteBudget:
     @contextmanager
     def refuse_beyond(self, size: int) -> Iterator[None]:
         """Hold `size` bytes, or raise Overloaded where they are not free now."""
-        if self._waiting or self.used + size > self.limit:
+        if self.used + size > self.limit:
             raise Overloaded(
                 f"{self.used} bytes are in flight, and {size} more would exceed the limit of {self.limit}",
                 RETRY_AFTER_S,

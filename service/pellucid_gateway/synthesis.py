@@ -27,6 +27,9 @@ MAX_UNARY_BYTES = 4 * 2**20
 RECIPE_BYTES = 2048
 """Taken for what comes with an image: its recipe, moves and warnings. Explicit latents are counted on their own."""
 
+STREAMS_AT_ONCE = 8
+"""Streams that the budget must have room for, however large their images are."""
+
 INLINE_BYTES = 64 * 64 * 3
 """Pixels up to here are encoded on the event loop: handing 40 microseconds of work to a thread costs 200."""
 
@@ -63,13 +66,13 @@ class Synthesis:
         """Make the images of a job in order, a batch at a time, never more than the window ahead of the reader."""
         plan = Plan(job, self._catalog.serving(job.model, job.version))
         plan.check()
-        size = plan.served.card.max_batch_size
+        size, window = self._pace(plan.served)
         slices = plan.slices(size)
         ahead: deque[asyncio.Future[list[image_pb2.Image]]] = deque()
-        async with self._budget.wait_for(_slice_bytes(plan.served, size) * self._window):
+        async with self._budget.wait_for(_slice_bytes(plan.served, size * window)):
             try:
                 while True:
-                    while len(ahead) < self._window and (part := next(slices, None)):
+                    while len(ahead) < window and (part := next(slices, None)):
                         ahead.append(asyncio.ensure_future(self._render(plan, part, clock)))
                     if not ahead:
                         return
@@ -77,6 +80,12 @@ class Synthesis:
             finally:
                 for task in ahead:
                     task.cancel()
+
+    def _pace(self, served: ServedVersion) -> tuple[int, int]:
+        """Choose a stream's images a batch and its batches in flight: whole batches, unless they are too large for it."""
+        affordable = max(1, self._budget.limit // STREAMS_AT_ONCE // _slice_bytes(served, 1))
+        size = min(served.card.max_batch_size, affordable)
+        return size, min(self._window, max(1, affordable // size))
 
     async def _render(self, plan: Plan, part: Slice, clock: Clock) -> list[image_pb2.Image]:
         pixels = await self._synthesise(plan, part, clock)

@@ -1,5 +1,6 @@
 """The same seed is the same picture, whatever stands between."""
 
+import io
 import json
 import urllib.request
 from collections.abc import Callable
@@ -9,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
+from PIL import Image
 
 from pellucid_client import Client
 from pellucid_client.demo.stack import Stack
 from pellucid_gateway import latents
 from tests.e2e.conftest import START_TIMEOUT_S, GatewayProcess
+from tests.pellucid_gateway.rpc.reflected import list_and_render
 
 pytestmark = pytest.mark.stack
 Generate = Callable[..., np.ndarray]
@@ -83,3 +86,10 @@ def test_a_recipe_from_one_gateway_is_the_same_picture_at_another(client: Client
     with Client(gateway.address) as other:
         [again] = other.edit(edited.recipe, format="raw")
     np.testing.assert_array_equal(again.array(), edited.array())
+
+
+def test_a_client_built_from_reflection_alone_lists_models_and_gets_a_face(stack: Stack, client: Client) -> None:
+    names, data = list_and_render(stack.facts["gateway"], "models/digiface")
+    assert "models/digiface" in names
+    [face] = client.generate("digiface", seed=3)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(data))), face.array())

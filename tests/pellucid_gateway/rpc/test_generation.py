@@ -384,6 +384,17 @@ async def test_a_slow_reader_holds_its_stream_back(gateway: Gateway) -> None:
     call.cancel()
 
 
+async def test_a_stream_of_large_images_leaves_room_for_others(gateway: Gateway) -> None:
+    await serve_large(gateway, 1024)
+    request = pb.StreamGenerateRequest(model="models/large", seeds=pb.SeedRange(count=100), output=RAW)
+    call = gateway.generation.StreamGenerate(request)
+    await call.read()
+    assert gateway.budget.used <= gateway.budget.limit / 8
+    assert {len(batch.inputs["latent"]) for batch in gateway.backend.batches} == {1}
+    assert len((await gateway.generation.Generate(pb.GenerateRequest(model=PAINT))).images) == 1
+    call.cancel()
+
+
 async def test_more_than_fits_in_flight_is_refused_with_a_time_to_try_again(gateway: Gateway) -> None:
     with gateway.budget.refuse_beyond(gateway.budget.limit):
         told = await refused(gateway.generation.Generate(pb.GenerateRequest(model=PAINT)))

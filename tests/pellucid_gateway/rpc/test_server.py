@@ -2,11 +2,10 @@ import asyncio
 
 import grpc
 import pytest
-from google.protobuf import descriptor_pool, message_factory
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from tests.pellucid_gateway.conftest import Gateway
+from tests.pellucid_gateway.rpc.reflected import list_and_render
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -42,26 +41,7 @@ async def test_a_model_that_went_is_not_healthy(gateway: Gateway) -> None:
     assert await health(gateway, "models/meter") == NOT_SERVING
 
 
-def _list_and_render(address: str) -> tuple[list[str], bytes]:
-    """List models and get an image with nothing but what reflection tells: none of our stubs."""
-    with grpc.insecure_channel(address) as channel:
-        database = ProtoReflectionDescriptorDatabase(channel)
-        pool = descriptor_pool.DescriptorPool(database)
-
-        def call(service: str, method: str, **fields: object) -> object:
-            described = pool.FindServiceByName(service).FindMethodByName(method)
-            request = message_factory.GetMessageClass(described.input_type)(**fields)
-            answer = message_factory.GetMessageClass(described.output_type)
-            return channel.unary_unary(
-                f"/{service}/{method}", lambda message: message.SerializeToString(), answer.FromString
-            )(request, timeout=10)
-
-        models = call("pellucid.v1.ModelService", "ListModels")
-        body = call("pellucid.v1.GenerationService", "RenderImage", model="models/paint", seed=3)
-        return [model.name for model in models.models], body.data
-
-
 async def test_a_client_built_from_reflection_alone_gets_an_image(gateway: Gateway) -> None:
-    names, data = await asyncio.to_thread(_list_and_render, f"127.0.0.1:{gateway.server.port}")
+    names, data = await asyncio.to_thread(list_and_render, f"127.0.0.1:{gateway.server.port}", "models/paint")
     assert names == ["models/meter", "models/paint"]
     assert data.startswith(b"\xff\xd8")
