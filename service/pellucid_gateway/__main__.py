@@ -48,7 +48,7 @@ async def serve(settings: Settings) -> None:
         Analysis(catalog, dispatcher, codec, budget, settings.max_image_px),
     )
     await catalog.refresh()
-    await server.report_health()
+    server.report_health()
     await server.start()
     watch = asyncio.create_task(catalog.watch(settings.catalog_interval_s, server.report_health))
     log.info("serving", address=settings.address, port=server.port, models=len(catalog.entries))

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from pellucid_gateway.errors import Overloaded
 
@@ -19,6 +19,8 @@ class ByteBudget:
     def __init__(self, limit: int):
         self.limit = limit
         self.used = 0
+        # A stream may hold its bytes for long, as its reader may stop: a quarter is kept for what does not wait.
+        self._patient_limit = limit * 3 // 4
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @contextmanager
@@ -37,8 +39,8 @@ class ByteBudget:
 
     @asynccontextmanager
     async def wait_for(self, size: int) -> AsyncIterator[None]:
-        """Hold `size` bytes as soon as they are free; more than the limit is taken as the whole of it."""
-        size = min(size, self.limit)
+        """Hold `size` bytes as soon as they are free in three quarters of the limit; more is taken as all of these."""
+        size = min(size, self._patient_limit)
         await self._acquire(size)
         try:
             yield
@@ -46,7 +48,7 @@ class ByteBudget:
             self._release(size)
 
     async def _acquire(self, size: int) -> None:
-        if not self._waiting and self.used + size <= self.limit:
+        if not self._waiting and self.used + size <= self._patient_limit:
             self.used += size
             return
         turn = asyncio.get_running_loop().create_future()
@@ -57,7 +59,9 @@ class ByteBudget:
             if turn.done() and not turn.cancelled():
                 self._release(size)
             else:
-                self._waiting.remove((size, turn))
+                # Cancelled and passed over in the same turn of the loop, it is not among those who wait any more.
+                with suppress(ValueError):
+                    self._waiting.remove((size, turn))
                 self._admit()
             raise
 
@@ -66,7 +70,7 @@ class ByteBudget:
         self._admit()
 
     def _admit(self) -> None:
-        while self._waiting and self.used + self._waiting[0][0] <= self.limit:
+        while self._waiting and self.used + self._waiting[0][0] <= self._patient_limit:
             size, turn = self._waiting.popleft()
             if not turn.done():
                 self.used += size

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +17,29 @@ from pellucid_gateway.errors import InferenceFailed, InvalidRequest
 from pellucid_gateway.jobs import check_task
 
 Labelled = analysis_service_pb2.Analysis | InvalidRequest
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images to label, numbered from `first`; what cannot be read has an InvalidRequest in its place.
+
+    `deadline` is on the monotonic clock; `priority` is Triton's, 1 the highest.
+    """
+
+    served: ServedVersion
+    images: Sequence[analysis_service_pb2.ImageInput]
+    first: int
+    priority: int
+    deadline: float | None
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that the images hold: as they came, and at the classifier's size.
+
+        Each of the decoder's threads may hold one image of the permitted size besides.
+        """
+        pixels = self.served.card.height * self.served.card.width * 3
+        return sum(pixels + len(image.data) for image in self.images)
 
 
 class Analysis:
@@ -41,65 +65,56 @@ class Analysis:
         check_task(served.card, model_pb2.TASK_CLASSIFY)
         return served
 
-    async def label(
-        self,
-        served: ServedVersion,
-        inputs: Sequence[analysis_service_pb2.ImageInput],
-        clock: Clock,
-        *,
-        first: int,
-        priority: int,
-        deadline: float | None,
-    ) -> list[Labelled]:
-        """Label images, numbered from `first`; what could not be read has an InvalidRequest in its place."""
-        card = served.card
-        async with self._budget.wait_for(len(inputs) * card.height * card.width * 3):
-            decoded = await asyncio.gather(*(self._decode(served, image, k) for k, image in enumerate(inputs)))
-            readable = [pixels for pixels in decoded if not isinstance(pixels, InvalidRequest)]
-            parts = [readable[at : at + card.max_batch_size] for at in range(0, len(readable), card.max_batch_size)]
-            rows = await asyncio.gather(*(self._classify(served, part, clock, priority, deadline) for part in parts))
+    async def bounded(self, batch: Batch, clock: Clock) -> list[Labelled]:
+        """Label a unary call's images. Raises Overloaded where there is no room for them now."""
+        with self._budget.refuse_beyond(batch.held_bytes):
+            return await self._label(batch, clock)
+
+    async def streamed(self, batch: Batch, clock: Clock) -> list[Labelled]:
+        """Label one message of a stream, as soon as there is room for it."""
+        async with self._budget.wait_for(batch.held_bytes):
+            return await self._label(batch, clock)
+
+    async def _label(self, batch: Batch, clock: Clock) -> list[Labelled]:
+        card = batch.served.card
+        decoded = await asyncio.gather(*(self._decode(card, image, k) for k, image in enumerate(batch.images)))
+        readable = [pixels for pixels in decoded if not isinstance(pixels, InvalidRequest)]
+        parts = [readable[at : at + card.max_batch_size] for at in range(0, len(readable), card.max_batch_size)]
+        rows = await asyncio.gather(*(self._classify(batch, part, clock) for part in parts))
         found = iter([row for part in rows for row in part])
         return [
-            pixels if isinstance(pixels, InvalidRequest) else _analysis(card, first + k, next(found))
+            pixels if isinstance(pixels, InvalidRequest) else _analysis(card, batch.first + k, next(found))
             for k, pixels in enumerate(decoded)
         ]
 
     async def _decode(
-        self, served: ServedVersion, image: analysis_service_pb2.ImageInput, number: int
+        self, card: model_pb2.Model, image: analysis_service_pb2.ImageInput, number: int
     ) -> images.Pixels | InvalidRequest:
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._decoder, self._fit, served.card, image, f"images[{number}]")
+            return await loop.run_in_executor(self._decoder, self._fit, card, image, f"images[{number}]")
         except InvalidRequest as error:
             return error
 
     def _fit(self, card: model_pb2.Model, image: analysis_service_pb2.ImageInput, field: str) -> images.Pixels:
         return images.resize(images.decode(image, field, self._max_image_px), card.height, card.width)
 
-    async def _classify(
-        self,
-        served: ServedVersion,
-        pixels: list[images.Pixels],
-        clock: Clock,
-        priority: int,
-        deadline: float | None,
-    ) -> np.ndarray:
-        stage = served.card.stages[0]
-        outcome = await self._dispatcher.run(
-            Work(
-                model=stage.model,
-                version=served.version.name,
-                inputs={"image": np.stack(pixels)},
-                outputs=("labels",),
-                max_batch_size=served.card.max_batch_size,
-                priority=priority,
-                deadline=deadline,
-            )
+    async def _classify(self, batch: Batch, pixels: list[images.Pixels], clock: Clock) -> np.ndarray:
+        card = batch.served.card
+        work = Work(
+            model=card.stages[0].model,
+            version=batch.served.version.name,
+            inputs={"image": np.stack(pixels)},
+            outputs=("labels",),
+            max_batch_size=card.max_batch_size,
+            priority=batch.priority,
+            deadline=batch.deadline,
         )
+        outcome = await self._dispatcher.run(work)
         clock.add(outcome)
         labels = outcome.outputs["labels"]
-        if labels.shape != (len(pixels), len(served.card.labels)):
-            raise InferenceFailed(f"{served.card.name} gave labels of shape {labels.shape} for {len(pixels)} images")
+        if labels.shape != (len(pixels), len(card.labels)):
+            raise InferenceFailed(f"{card.name} gave labels of shape {labels.shape} for {len(pixels)} images")
         return labels
 
 

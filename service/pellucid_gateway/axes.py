@@ -20,6 +20,9 @@ from pellucid_gateway.errors import invalid
 SMALLEST_REMAINDER = 0.05
 """What locks or the other moves must leave of an axis, as a share of its unit length."""
 
+ROUNDING = 1e-9
+"""How far a move may exceed a limit by rounding alone, as a share of the limit."""
+
 Float64s = NDArray[np.float64]
 
 
@@ -176,7 +179,7 @@ def _check_hard_limits(moves: Sequence[Move], steps: Sequence[Float64s]) -> None
     for move, moved in zip(moves, steps, strict=True):
         limit = move.direction.axis.hard_limit_steps
         furthest = float(np.abs(moved).max())
-        if limit and furthest > limit * (1 + 1e-9):
+        if limit and not furthest <= limit * (1 + ROUNDING):
             raise invalid(
                 move.field,
                 f"axis {move.direction.axis.name!r} would move {furthest:.3g} steps, and its limit is {limit:g}",

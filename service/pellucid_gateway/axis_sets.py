@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -15,6 +17,7 @@ from pellucid.v1 import axis_pb2
 from pellucid_gateway.axes import Direction
 from pellucid_gateway.errors import NotFound, Refused
 
+NAME = re.compile("[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 METADATA_KEY = "axis_set"
 UNIT_TOLERANCE = 1e-4
 
@@ -47,10 +50,10 @@ def read(folder: UPath, model: str, weights_digest: str, latent_size: int) -> Ax
     for file in files:
         try:
             axis_set, directions = _read_set(file.read_bytes(), file.stem)
-        except (OSError, ValueError, KeyError, SafetensorError, json_format.ParseError) as error:
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError, json_format.ParseError) as error:
             refused[file.stem] = f"{file.name} cannot be read: {error}"
             continue
-        fault = _fault(axis_set, directions, weights_digest, latent_size)
+        fault = _fault(directions, weights_digest, latent_size)
         if fault:
             refused.update(dict.fromkeys((axis.name for axis in axis_set.axes), f"{file.name}: {fault}"))
         else:
@@ -64,22 +67,30 @@ def _read_set(content: bytes, name: str) -> tuple[axis_pb2.AxisSet, list[Directi
     header = int.from_bytes(content[:8], "little")
     metadata = json.loads(content[8 : 8 + header])["__metadata__"][METADATA_KEY]
     axis_set = json_format.Parse(metadata, axis_pb2.AxisSet(), ignore_unknown_fields=True)
-    if len(rows) != len(axis_set.axes):
-        raise ValueError(f"{len(rows)} directions and {len(axis_set.axes)} axes")
+    if rows.ndim != 2 or len(rows) != len(axis_set.axes):
+        raise ValueError(f"directions of shape {rows.shape} for {len(axis_set.axes)} axes")
     for axis in axis_set.axes:
         axis.axis_set, axis.axis_set_digest = name, digest
         axis.step_length = axis.step_length or 1.0
+        if axis_set.HasField("weights_digest") and not axis.HasField("weights_digest"):
+            axis.weights_digest = axis_set.weights_digest
     return axis_set, [Direction(axis, unit) for axis, unit in zip(axis_set.axes, rows, strict=True)]
 
 
-def _fault(axis_set: axis_pb2.AxisSet, directions: list[Direction], weights_digest: str, latent_size: int) -> str:
-    if axis_set.HasField("weights_digest") and axis_set.weights_digest != weights_digest:
-        return f"fitted for the weights {axis_set.weights_digest}, and this version has {weights_digest}"
+def _fault(directions: list[Direction], weights_digest: str, latent_size: int) -> str:
+    """Say what keeps a set from being used with a version; empty where nothing does."""
     for direction in directions:
+        axis = direction.axis
+        if not NAME.fullmatch(axis.name):
+            return f"the name {axis.name!r} does not match {NAME.pattern}"
+        if axis.HasField("weights_digest") and axis.weights_digest != weights_digest:
+            return f"fitted for the weights {axis.weights_digest}, and this version has {weights_digest}"
         if direction.unit.shape != (latent_size,):
-            return f"axis {direction.axis.name!r} has {direction.unit.size} numbers, and the latent has {latent_size}"
+            return f"axis {axis.name!r} has {direction.unit.size} numbers, and the latent has {latent_size}"
         if not abs(float(np.linalg.norm(direction.unit)) - 1) < UNIT_TOLERANCE:
-            return f"axis {direction.axis.name!r} is not of unit length"
+            return f"axis {axis.name!r} is not of unit length"
+        if not 0 < axis.step_length < math.inf or (axis.HasField("slope") and not 0 < abs(axis.slope) < math.inf):
+            return f"axis {axis.name!r} has step_length {axis.step_length} and slope {axis.slope}"
     return ""
 
 

@@ -7,7 +7,8 @@ card is listed as unavailable with the reason.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -18,13 +19,17 @@ from pellucid.v1 import model_pb2
 from pellucid_gateway import axis_sets
 from pellucid_gateway.axis_sets import AxisTable
 from pellucid_gateway.backends.base import Backend, ModelConfig, Served
-from pellucid_gateway.errors import BackendUnreachable, GatewayError, ModelUnavailable, NotFound
+from pellucid_gateway.errors import BackendUnreachable, GatewayError, ModelUnavailable, NotFound, Refused
 
 CARD_PARAMETER = "pellucid.card"
 CONFIG_FILE = "config.pbtxt"
 VERSION_FILE = "version.json"
 FIRST_TENSORS = frozenset({"latent", "image"})
 """Tensors that a request brings; all others must come from an earlier stage."""
+
+NAME = re.compile("[a-z0-9][a-z0-9_.-]{0,62}")
+SMALLEST_BOUND = 0.1
+"""Below it, drawing a truncated normal by rejection takes too long."""
 
 _log = structlog.get_logger()
 
@@ -45,10 +50,11 @@ class ServedVersion:
 
 @dataclass(frozen=True)
 class Entry:
-    """A model with the versions that answer, by name, the newest last."""
+    """A model with the versions that answer, by name, the newest last; `broken` where only a person can mend it."""
 
     card: model_pb2.Model
     versions: Mapping[str, ServedVersion] = field(default_factory=dict)
+    broken: bool = False
 
 
 class Catalog:
@@ -75,8 +81,13 @@ class Catalog:
         return self._entries[name]
 
     def serving(self, name: str, version: str = "") -> ServedVersion:
-        """Find a version that answers; the default one where none is named. Raises NotFound or ModelUnavailable."""
+        """Find a version that answers, the default one where none is named.
+
+        Raises NotFound, ModelUnavailable where it may come back by itself, and Refused where the model is broken.
+        """
         entry = self.find(name)
+        if entry.broken:
+            raise Refused("MODEL_BROKEN", f"{name} cannot be served: {entry.card.state_reason}")
         if entry.card.state != model_pb2.STATE_AVAILABLE:
             raise ModelUnavailable(name, entry.card.state_reason)
         chosen = version or entry.card.default_version
@@ -85,10 +96,10 @@ class Catalog:
         return entry.versions[chosen]
 
     async def refresh(self) -> None:
-        """Look again. Where Triton does not answer, the models are kept and their state says so."""
+        """Look again. Where the backend does not answer, the models are kept and their state says so."""
         try:
             served = await self._backend.served()
-        except BackendUnreachable as error:
+        except GatewayError as error:
             self._lose(str(error))
             return
         self.reachable = True
@@ -96,18 +107,17 @@ class Catalog:
         for one in served:
             by_model.setdefault(one.model, []).append(one)
         stray = await asyncio.to_thread(self._stray, list(by_model))
-        entries = [await self._entry(model, by_model[model]) for model in sorted(by_model.keys() - stray)]
+        names = sorted(by_model.keys() - stray)
+        entries = [await self._entry(model, by_model) for model in names]
         self._entries = {entry.card.name: entry for entry in entries if entry}
+        self._seen = {model: seen for model, seen in self._seen.items() if model in names}
 
-    async def watch(self, interval_s: float, after: Callable[[], Awaitable[None]]) -> None:
+    async def watch(self, interval_s: float, after: Callable[[], None]) -> None:
         """Refresh every `interval_s` seconds until cancelled, and call `after` each time."""
         while True:
             await asyncio.sleep(interval_s)
-            try:
-                await self.refresh()
-                await after()
-            except Exception:
-                _log.exception("catalog refresh failed")
+            await self.refresh()
+            after()
 
     def _lose(self, reason: str) -> None:
         if self.reachable:
@@ -122,39 +132,49 @@ class Catalog:
         """Triton's index lists every directory of the repository; those without a configuration are no models."""
         return {model for model in models if not (self._repository / model / CONFIG_FILE).exists()}
 
-    async def _entry(self, model: str, served: list[Served]) -> Entry | None:
-        """Read a model, or take what was read before where neither Triton's index nor its files have changed."""
-        stamp = (tuple(served), await asyncio.to_thread(self._stamp, model))
-        seen = self._seen.get(model)
-        if seen and seen[0] == stamp:
-            return seen[1]
-        entry = await self._read(model, served)
-        if entry is not None:
+    async def _entry(self, model: str, by_model: Mapping[str, list[Served]]) -> Entry | None:
+        """Read a model, or take what was read before where nothing has changed since. One model's fault is its own."""
+        try:
+            stamp = (tuple(map(tuple, by_model.values())), await asyncio.to_thread(self._stamp, model))
+            if model in self._seen and self._seen[model][0] == stamp:
+                return self._seen[model][1]
+            entry = await self._read(model, by_model)
+        except Exception as error:
+            _log.error("unreadable model", model=model, reason=str(error))
+            broken = not isinstance(error, GatewayError)
+            card = model_pb2.Model(name=f"models/{model}")
+            reason = f"unreadable card or version: {error}" if broken else str(error)
+            return Entry(_unavailable(card, reason), {}, broken)
+        if entry is not None and entry.card.state == model_pb2.STATE_AVAILABLE:
             self._seen[model] = (stamp, entry)
         return entry
 
     def _stamp(self, model: str) -> tuple[object, ...]:
-        files = sorted((self._repository / model).glob("*/axes/*.safetensors"))
-        return tuple((str(file), file.stat().st_size, file.stat().st_mtime) for file in files)
+        """What tells a change of a model's files: configuration, versions and axes, with their sizes and times."""
+        folder = self._repository / model
+        files = [folder / CONFIG_FILE, *folder.glob(f"*/{VERSION_FILE}"), *folder.glob("*/axes/*.safetensors")]
+        stats = [(str(file), file.stat()) for file in sorted(files, key=str)]
+        return tuple((name, stat.st_size, stat.st_mtime) for name, stat in stats)
 
-    async def _read(self, model: str, served: list[Served]) -> Entry | None:
-        ready = sorted((one.version for one in served if one.ready), key=int)
-        card = model_pb2.Model(name=f"models/{model}")
-        if not ready:
+    async def _read(self, model: str, by_model: Mapping[str, list[Served]]) -> Entry | None:
+        served = by_model[model]
+        if not any(one.ready for one in served):
             reasons = {one.reason for one in served if one.reason} or {"not loaded"}
-            return Entry(_unavailable(card, "; ".join(sorted(reasons))))
-        try:
-            config = await self._backend.config(model)
-        except GatewayError as error:
-            return Entry(_unavailable(card, str(error)))
+            return Entry(_unavailable(model_pb2.Model(name=f"models/{model}"), "; ".join(sorted(reasons))))
+        config = await self._backend.config(model)
         if CARD_PARAMETER not in config.parameters:
             return None  # a stage of another model, or none of ours
-        try:
-            card = _card(model, config)
-            versions = {v: await asyncio.to_thread(self._version, card, v) for v in ready}
-        except (OSError, ValueError, json_format.ParseError) as error:
-            _log.error("unreadable model", model=model, reason=str(error))
-            return Entry(_unavailable(card, f"unreadable card or version: {error}"))
+        card = _card(model, config)
+        stages = [stage.model for stage in card.stages]
+        if not stages:
+            raise ValueError("the card has no stages")
+        ready = _ready_together([by_model.get(stage, []) for stage in stages])
+        if not ready:
+            return Entry(_unavailable(card, f"no version of all of its stages ({', '.join(stages)}) is ready"))
+        configs = [await self._backend.config(stage) for stage in stages]
+        _check_stages(card, configs)
+        card.max_batch_size = min(one.max_batch_size for one in configs)
+        versions = {v: await asyncio.to_thread(self._version, card, v) for v in ready}
         return _complete(card, versions, served)
 
     def _version(self, card: model_pb2.Model, version: str) -> ServedVersion:
@@ -170,16 +190,41 @@ class Catalog:
 def _card(model: str, config: ModelConfig) -> model_pb2.Model:
     card = json_format.Parse(config.parameters[CARD_PARAMETER], model_pb2.Model(), ignore_unknown_fields=True)
     card.name = f"models/{model}"
-    card.max_batch_size = config.max_batch_size
+    if not NAME.fullmatch(model):
+        raise ValueError(f"the name {model!r} does not match {NAME.pattern}")
+    if card.height <= 0 or card.width <= 0:
+        raise ValueError(f"height {card.height} and width {card.width} must be above 0")
+    if card.task in (model_pb2.TASK_GENERATE, model_pb2.TASK_CAPTION_TO_IMAGE):
+        _check_prior(card.latent)
+    return card
+
+
+def _check_prior(prior: model_pb2.LatentPrior) -> None:
+    if prior.size <= 0:
+        raise ValueError(f"latent.size {prior.size} must be above 0")
+    if prior.prior == model_pb2.PRIOR_TRUNCATED_NORMAL and not prior.truncation_bound >= SMALLEST_BOUND:
+        raise ValueError(f"latent.truncation_bound {prior.truncation_bound} must be at least {SMALLEST_BOUND}")
+
+
+def _check_stages(card: model_pb2.Model, configs: Sequence[ModelConfig]) -> None:
+    """Each stage must have the tensors that the card says, and get its inputs from the request or an earlier one."""
     known = set(FIRST_TENSORS)
-    for stage in card.stages:
+    for stage, config in zip(card.stages, configs, strict=True):
         missing = set(stage.inputs) - known
         if missing:
             raise ValueError(f"stage {stage.role!r} needs {sorted(missing)}, which nothing provides")
+        absent = (set(stage.inputs) ^ set(config.inputs)) | (set(stage.outputs) - set(config.outputs))
+        if absent:
+            raise ValueError(f"stage {stage.role!r} and its model {stage.model!r} differ in {sorted(absent)}")
+        if config.max_batch_size <= 0:
+            raise ValueError(f"max_batch_size {config.max_batch_size} of {stage.model!r} must be above 0")
         known.update(stage.outputs)
-    if not card.stages:
-        raise ValueError("the card has no stages")
-    return card
+
+
+def _ready_together(stages: Sequence[Sequence[Served]]) -> list[str]:
+    """Give the versions that are ready in every stage: a version has the same number in all of them."""
+    ready = [{one.version for one in served if one.ready} for served in stages]
+    return sorted(set.intersection(*ready), key=int) if ready else []
 
 
 def _complete(card: model_pb2.Model, versions: dict[str, ServedVersion], served: list[Served]) -> Entry:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pellucid_gateway.backends.base import Backend, Inference, Tensor
-from pellucid_gateway.errors import DeadlineExceeded
+from pellucid_gateway.errors import DeadlineExceeded, InferenceFailed
 
 
 @dataclass(frozen=True)
@@ -107,12 +107,14 @@ class Dispatcher:
             self._lanes.pop(key, None)
 
     async def _batch(self, key: tuple[object, ...], lane: _Lane, members: list[_Member]) -> None:
-        sent_ns = time.monotonic_ns()
-        call = asyncio.create_task(self._backend.infer(_merge(members)))
-        if self._backend.cancels_safely:
-            _cancel_when_all_gone(call, members)
         try:
+            sent_ns = time.monotonic_ns()
+            inference = _merge(members)
+            call = asyncio.create_task(self._backend.infer(inference))
+            if self._backend.cancels_safely:
+                _cancel_when_all_gone(call, members)
             outputs = await call
+            _check(outputs, inference, sum(member.work.rows for member in members))
             _split(outputs, members, sent_ns, time.monotonic_ns())
         except asyncio.CancelledError:
             call.cancel()
@@ -162,6 +164,14 @@ def _latest_timeout(members: Sequence[_Member]) -> float | None:
     if None in deadlines:
         return None
     return max(d for d in deadlines if d is not None) - time.monotonic()
+
+
+def _check(outputs: Mapping[str, Tensor], inference: Inference, rows: int) -> None:
+    """A graph that loses rows or outputs must not be taken for one that has fewer images to give."""
+    for name in inference.outputs:
+        if name not in outputs or len(outputs[name]) != rows:
+            shape = outputs[name].shape if name in outputs else "nothing"
+            raise InferenceFailed(f"{inference.model!r} gave {shape} as {name!r} for {rows} rows")
 
 
 def _split(outputs: Mapping[str, Tensor], members: Sequence[_Member], sent_ns: int, done_ns: int) -> None:

@@ -6,7 +6,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from pellucid.v1 import analysis_service_pb2, image_pb2
 from pellucid_gateway.errors import invalid
@@ -58,16 +58,27 @@ def decode(image: analysis_service_pb2.ImageInput, field: str, max_image_px: int
     """Decode an image that was sent in to pixels (H, W, 3).
 
     Raises InvalidRequest about `field` where it is not a JPEG, PNG or WebP, is damaged, has more than `max_image_px`
-    pixels by its header, or, for raw pixels, has the wrong number of bytes.
+    pixels by its header or more than 8 bits a channel, or, for raw pixels, has the wrong number of bytes. The
+    orientation of EXIF is applied, and transparency is laid over white.
     """
     if image.raw_height or image.raw_width:
         return _decode_raw(image, field, max_image_px)
     try:
         with Image.open(io.BytesIO(image.data), formats=_READABLE) as opened:
             _check_pixels(opened.height, opened.width, field, max_image_px)
-            return np.asarray(opened.convert("RGB"))
+            return _rgb(opened, field)
     except (OSError, SyntaxError, ValueError) as error:
         raise invalid(f"{field}.data", f"{len(image.data)} bytes are no readable JPEG, PNG or WebP") from error
+
+
+def _rgb(opened: Image.Image, field: str) -> Pixels:
+    if opened.mode.startswith(("I", "F")):
+        raise invalid(field, f"mode {opened.mode} holds more than 8 bits a channel, which is not supported")
+    upright = ImageOps.exif_transpose(opened)
+    if upright.has_transparency_data:
+        white = Image.new("RGBA", upright.size, "white")
+        upright = Image.alpha_composite(white, upright.convert("RGBA"))
+    return np.asarray(upright.convert("RGB"))
 
 
 def resize(pixels: Pixels, height: int, width: int) -> Pixels:

@@ -8,6 +8,7 @@ from pellucid.v1 import generation_service_pb2, image_pb2, model_pb2
 from pellucid_gateway.errors import Refused, invalid
 
 SEEDS = 2**64
+MAX_MOVES = 64
 
 
 class Seeds(Sequence[image_pb2.Source]):
@@ -68,6 +69,22 @@ class Job:
         return len(self.sources) * self.variants
 
     @property
+    def is_edit(self) -> bool:
+        """Whether the images differ from their sources."""
+        return bool(self.edit.moves or self.edit.locks or self.sweep)
+
+    @property
+    def recipe_bytes(self) -> int:
+        """Bound the size of an image's recipe and what is told of its moves."""
+        given = 0 if isinstance(self.sources, Seeds) else max(source.ByteSize() for source in self.sources)
+        return 1024 + 2 * given + 2 * self.edit.ByteSize() + 192 * (len(self.edit.moves) + len(self.edit.locks) + 1)
+
+    @property
+    def field(self) -> str:
+        """The request's field that holds the sources."""
+        return "keyframes" if self.walk else "sources"
+
+    @property
     def variants(self) -> int:
         """Images a source."""
         return len(self.sweep.amounts) if self.sweep else 1
@@ -81,27 +98,16 @@ def check_task(card: model_pb2.Model, *tasks: "model_pb2.Task.ValueType") -> Non
 
 
 def check_controls(card: model_pb2.Model, controls: image_pb2.Controls) -> None:
-    """Refuse, by name, each control that the model's card does not offer."""
-    offers = {
-        "classes": card.HasField("classes"),
-        "caption": card.HasField("caption"),
-        "truncation": card.HasField("truncation"),
-        "truncation_cutoff": card.truncation.layers > 0,
-        "style_mixes": card.HasField("style_layers"),
-        "noise_strength": card.HasField("noise"),
-        "noise_seed": card.noise.seeded,
-    }
+    """Refuse, by name, each control: none of the models that can be served so far has any."""
     for descriptor, _ in controls.ListFields():
-        if not offers[descriptor.name]:
-            raise Refused(
-                "CONTROL_NOT_SUPPORTED",
-                f"{card.name} has no {descriptor.name} (field controls.{descriptor.name})",
-            )
+        raise Refused(
+            "CONTROL_NOT_SUPPORTED", f"{card.name} has no {descriptor.name} (field controls.{descriptor.name})"
+        )
 
 
-def check_sweep(edit: image_pb2.EditSet, sweep: generation_service_pb2.Sweep | None) -> None:
-    """Refuse an axis that is moved twice, or both moved and locked."""
-    fields = [(f"edit.moves[{i}].axis", move.axis) for i, move in enumerate(edit.moves)]
+def check_edit(edit: image_pb2.EditSet, sweep: generation_service_pb2.Sweep | None, field: str) -> None:
+    """Refuse an axis that is moved twice, locked twice, or both, and more moves than a recipe holds."""
+    fields = [(f"{field}.moves[{i}].axis", move.axis) for i, move in enumerate(edit.moves)]
     if sweep:
         fields.append(("sweep.axis", sweep.axis))
     moved: set[str] = set()
@@ -111,3 +117,8 @@ def check_sweep(edit: image_pb2.EditSet, sweep: generation_service_pb2.Sweep | N
         if axis in edit.locks:
             raise invalid(name, f"axis {axis!r} is both moved and locked")
         moved.add(axis)
+    if len(moved) > MAX_MOVES:
+        raise invalid(f"{field}.moves", f"{len(moved)} moves with the sweep's, and the limit is {MAX_MOVES}")
+    for i, lock in enumerate(edit.locks):
+        if lock in edit.locks[:i]:
+            raise invalid(f"{field}.locks[{i}]", f"axis {lock!r} is locked twice")

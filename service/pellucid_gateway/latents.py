@@ -27,14 +27,10 @@ def sample(prior: model_pb2.LatentPrior, seed: int) -> Latents:
     A truncated normal is drawn by rejection: every number outside the bound is replaced, in order of its position, by
     the next number of the same generator until all are within it (BigGAN, section 3.1).
     """
-    generator = _generator(seed, LATENT_STREAM)
-    latent = generator.standard_normal(prior.size, dtype=np.float32)
     if prior.prior == model_pb2.PRIOR_TRUNCATED_NORMAL:
-        while (outside := np.flatnonzero(np.abs(latent) > prior.truncation_bound)).size:
-            latent[outside] = generator.standard_normal(outside.size, dtype=np.float32)
-    if prior.prior == model_pb2.PRIOR_SPHERE:
-        latent = _onto_sphere(latent)
-    return latent
+        return _truncated(_generator(seed, LATENT_STREAM), prior.size, prior.truncation_bound)
+    latent = draw(seed, LATENT_STREAM, prior.size)
+    return _onto_sphere(latent) if prior.prior == model_pb2.PRIOR_SPHERE else latent
 
 
 def interpolate(start: Latents, end: Latents, position: float, path: "image_pb2.Path.ValueType") -> Latents:
@@ -61,6 +57,13 @@ def interpolate(start: Latents, end: Latents, position: float, path: "image_pb2.
 
 def _generator(seed: int, stream: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=np.array([seed, stream], dtype=np.uint64)))
+
+
+def _truncated(generator: np.random.Generator, size: int, bound: float) -> Latents:
+    latent = generator.standard_normal(size, dtype=np.float32)
+    while (outside := np.flatnonzero(np.abs(latent) > bound)).size:
+        latent[outside] = generator.standard_normal(outside.size, dtype=np.float32)
+    return latent
 
 
 def _lerp(start: Latents, end: Latents, position: float) -> Latents:

@@ -10,9 +10,16 @@ from pellucid.v1 import generation_service_pb2, image_pb2, model_pb2
 from pellucid_gateway import axes, recipes
 from pellucid_gateway.axes import Change, Direction, Move, Unit
 from pellucid_gateway.catalog import ServedVersion
-from pellucid_gateway.jobs import Job, Seeds, check_controls, check_sweep, check_task
+from pellucid_gateway.errors import InvalidRequest, Violation, invalid
+from pellucid_gateway.jobs import Job, Seeds, check_controls, check_edit, check_task
 from pellucid_gateway.latents import Latents
 from pellucid_gateway.recipes import Origin
+
+MAX_RECIPE_EDITS = 64
+MAX_RECIPE_BYTES = 2**19
+MAX_REPLAYED_EDITS = 1024
+LIGHT_EDITS = 8
+"""Edit sets that may be solved on the event loop, at some 100 microseconds each."""
 
 _UNITS = {
     generation_service_pb2.MOVE_UNIT_UNSPECIFIED: Unit.STEPS,
@@ -20,6 +27,19 @@ _UNITS = {
     generation_service_pb2.MOVE_UNIT_TARGET: Unit.TARGET,
     generation_service_pb2.MOVE_UNIT_DISTANCE: Unit.DISTANCE,
 }
+
+
+def is_light(job: Job) -> bool:
+    """Say whether a job can be planned on the event loop. Raises InvalidRequest where it is too heavy for any."""
+    if isinstance(job.sources, Seeds):
+        return True
+    for number, source in enumerate(job.sources):
+        if recipes.nesting(source) + bool(job.walk) > recipes.MAX_DEPTH:
+            raise invalid(f"{job.field}[{number}]", f"interpolations would be nested deeper than {recipes.MAX_DEPTH}")
+    edits = sum(recipes.edits_in(source) for source in job.sources)
+    if edits > MAX_REPLAYED_EDITS:
+        raise invalid(job.field, f"recipes with {edits} edits in all, and the limit is {MAX_REPLAYED_EDITS}")
+    return edits <= LIGHT_EDITS
 
 
 @dataclass(frozen=True)
@@ -32,6 +52,13 @@ class Slice:
     axis_moves: list[list[image_pb2.AxisMove]]
     warnings: list[list[str]]
 
+    @property
+    def recipe_bytes(self) -> int:
+        """Size of what goes with the images."""
+        moves = sum(move.ByteSize() for told in self.axis_moves for move in told)
+        warnings = sum(len(warning) for said in self.warnings for warning in said)
+        return sum(recipe.ByteSize() for recipe in self.recipes) + moves + warnings
+
 
 class Plan:
     """A job checked against the version that is to serve it: raises InvalidRequest, NotFound or Refused."""
@@ -39,7 +66,7 @@ class Plan:
     def __init__(self, job: Job, served: ServedVersion):
         check_task(served.card, model_pb2.TASK_GENERATE, model_pb2.TASK_CAPTION_TO_IMAGE)
         check_controls(served.card, job.controls)
-        check_sweep(job.edit, job.sweep)
+        check_edit(job.edit, job.sweep, "edit")
         self.job = job
         self.served = served
         # One source may have many variants in a row, and key frames come again for every frame.
@@ -69,10 +96,14 @@ class Plan:
         if not moves and not self._locks:
             made = [_copied(origin.recipe) for origin in origins]
             return Slice(indices[0], start, made, [[] for _ in made], [[] for _ in made])
-        change = axes.solve(start, moves, self._locks)
+        try:
+            change = axes.solve(start, moves, self._locks)
+            after = recipes.moved(start, change.delta, "edit")
+        except InvalidRequest as error:
+            raise _located(error, indices) from error
         return Slice(
             indices[0],
-            (start + change.delta).astype(np.float32),
+            after,
             [self._recipe(origin.recipe, index) for origin, index in zip(origins, indices, strict=True)],
             [_told(start[row], moves, change, row) for row in range(len(indices))],
             [_warnings(moves, change, row) for row in range(len(indices))],
@@ -90,9 +121,13 @@ class Plan:
         return recipes.between(sources[segment], sources[segment + 1], ends, at, self.job.walk.path, self.served)
 
     def _follow(self, number: int) -> Origin:
-        origin = recipes.follow(self.job.sources[number], self.served, f"sources[{number}]")
-        if self.job.controls.ListFields():
-            origin.recipe.controls.MergeFrom(self.job.controls)
+        field = f"{self.job.field}[{number}]"
+        origin = recipes.follow(self.job.sources[number], self.served, field)
+        edits, size = len(origin.recipe.edits) + self.job.is_edit, origin.recipe.ByteSize()
+        if edits > MAX_RECIPE_EDITS:
+            raise invalid(field, f"its recipe would have {edits} edits, and the limit is {MAX_RECIPE_EDITS}")
+        if size > MAX_RECIPE_BYTES:
+            raise invalid(field, f"its recipe has {size} bytes, and the limit is {MAX_RECIPE_BYTES}")
         return origin
 
     def _sweep_direction(self) -> Direction | None:
@@ -125,6 +160,12 @@ def _copied(recipe: image_pb2.Recipe) -> image_pb2.Recipe:
     return copy
 
 
+def _located(error: InvalidRequest, indices: range) -> InvalidRequest:
+    """Say among which images a fault is: what a target needs depends on where an image starts."""
+    among = f"image {indices[0]}" if len(indices) == 1 else f"images {indices[0]} to {indices[-1]}"
+    return InvalidRequest([Violation(v.field, f"{v.description} ({among})") for v in error.violations])
+
+
 def _told(start: Latents, moves: list[Move], change: Change, row: int) -> list[image_pb2.AxisMove]:
     told = []
     for move, steps, left in zip(moves, change.steps, change.left_by_locks, strict=True):
@@ -142,5 +183,5 @@ def _warnings(moves: list[Move], change: Change, row: int) -> list[str]:
         f"axis {move.direction.axis.name!r} moves {steps[row]:.3g} steps, beyond its linear range of "
         f"{move.direction.axis.linear_range_steps:g}"
         for move, steps in zip(moves, change.steps, strict=True)
-        if abs(steps[row]) > move.direction.axis.linear_range_steps > 0
+        if abs(steps[row]) > move.direction.axis.linear_range_steps * (1 + axes.ROUNDING) > 0
     ]

@@ -10,10 +10,11 @@ from pellucid_gateway.axes import Direction, Move, Unit
 from pellucid_gateway.axis_sets import AxisTable
 from pellucid_gateway.catalog import ServedVersion
 from pellucid_gateway.errors import InvalidRequest, Refused, Violation, invalid
-from pellucid_gateway.jobs import check_controls, check_sweep
+from pellucid_gateway.jobs import check_controls, check_edit
 from pellucid_gateway.latents import Latents
 
 MAX_DEPTH = 4
+"""Interpolations that a recipe may go through, one inside the other."""
 
 
 @dataclass(frozen=True)
@@ -24,19 +25,17 @@ class Origin:
     recipe: image_pb2.Recipe = field(default_factory=image_pb2.Recipe)
 
 
-def follow(source: image_pb2.Source, served: ServedVersion, field: str, depth: int = 0) -> Origin:
+def follow(source: image_pb2.Source, served: ServedVersion, field: str) -> Origin:
     """Give the latent of a source, and a recipe for it.
 
     Raises InvalidRequest about `field` for a latent of the wrong length or with numbers that are not finite, and
     Refused for a recipe of another model, other weights, other axes or another sampler.
     """
-    if depth > MAX_DEPTH:
-        raise invalid(field, f"recipes are nested deeper than {MAX_DEPTH}")
     match source.WhichOneof("source"):
         case "latent":
             return Origin(_checked(source.latent, served, f"{field}.latent"), _recipe(served, latent=source.latent))
         case "recipe":
-            return _replay(source.recipe, served, f"{field}.recipe", depth)
+            return _replay(source.recipe, served, f"{field}.recipe")
         case _:
             return Origin(latents.sample(served.card.latent, source.seed), _recipe(served, seed=source.seed))
 
@@ -52,6 +51,35 @@ def between(
     """Give the latent at the position `at` of the way between two sources whose latents are `ends`."""
     way = image_pb2.Interpolation(start=start, end=end, position=at, path=path)
     return Origin(latents.interpolate(*ends, at, path), _recipe(served, interpolation=way))
+
+
+def moved(latents: Latents, delta: axes.Float64s, field: str) -> Latents:
+    """Apply a change to latents (..., D). Raises InvalidRequest where it takes them beyond all numbers."""
+    with np.errstate(over="ignore"):
+        result = (latents + delta).astype(np.float32)
+    if not np.isfinite(result).all():
+        raise invalid(field, "the edit moves the latent beyond all numbers")
+    return result
+
+
+def nesting(source: image_pb2.Source) -> int:
+    """Count the interpolations that a source goes through, one inside the other; at most one more than MAX_DEPTH."""
+    depth, layer = 0, [source]
+    while depth <= MAX_DEPTH:
+        ways = [s.recipe.interpolation for s in layer if s.recipe.HasField("interpolation")]
+        if not ways:
+            return depth
+        depth, layer = depth + 1, [end for way in ways for end in (way.start, way.end)]
+    return depth
+
+
+def edits_in(source: image_pb2.Source) -> int:
+    """Count the edit sets that must be solved to follow a source whose `nesting` is within MAX_DEPTH."""
+    if not source.HasField("recipe"):
+        return 0
+    way = source.recipe.interpolation
+    ends = edits_in(way.start) + edits_in(way.end) if source.recipe.HasField("interpolation") else 0
+    return len(source.recipe.edits) + ends
 
 
 def moves_of(edit: image_pb2.EditSet, table: AxisTable, rows: int, field: str, digests: dict[str, str]) -> list[Move]:
@@ -81,40 +109,38 @@ def find(table: AxisTable, name: str, field: str, digests: dict[str, str]) -> Di
     return direction
 
 
-def _replay(recipe: image_pb2.Recipe, served: ServedVersion, field: str, depth: int) -> Origin:
+def _replay(recipe: image_pb2.Recipe, served: ServedVersion, field: str) -> Origin:
     _check_made_here(recipe, served, field)
     check_controls(served.card, recipe.controls)
-    origin = _origin(recipe, served, field, depth)
+    origin = _origin(recipe, served, field)
     latent = origin.latent
     for k, applied in enumerate(recipe.edits):
         name = f"{field}.edits[{k}].edit"
         digests = dict(applied.axis_set_digests)
-        check_sweep(applied.edit, None)
+        check_edit(applied.edit, None, name)
         change = axes.solve(
             latent[None],
             moves_of(applied.edit, served.axes, 1, name, digests),
             locks_of(applied.edit, served.axes, name, digests),
         )
-        latent = (latent + change.delta[0]).astype(np.float32)
+        latent = moved(latent, change.delta[0], name)
         origin.recipe.edits.append(applied)
-    if recipe.controls.ListFields():
-        origin.recipe.controls.CopyFrom(recipe.controls)
     return Origin(latent, origin.recipe)
 
 
-def _origin(recipe: image_pb2.Recipe, served: ServedVersion, field: str, depth: int) -> Origin:
+def _origin(recipe: image_pb2.Recipe, served: ServedVersion, field: str) -> Origin:
     match recipe.WhichOneof("origin"):
         case "interpolation":
             way = recipe.interpolation
             ends = (
-                follow(way.start, served, f"{field}.interpolation.start", depth + 1).latent,
-                follow(way.end, served, f"{field}.interpolation.end", depth + 1).latent,
+                follow(way.start, served, f"{field}.interpolation.start").latent,
+                follow(way.end, served, f"{field}.interpolation.end").latent,
             )
             return between(way.start, way.end, ends, way.position, way.path, served)
         case "latent":
-            return follow(image_pb2.Source(latent=recipe.latent), served, field, depth)
+            return follow(image_pb2.Source(latent=recipe.latent), served, field)
         case _:
-            return follow(image_pb2.Source(seed=recipe.seed), served, field, depth)
+            return follow(image_pb2.Source(seed=recipe.seed), served, field)
 
 
 def _recipe(served: ServedVersion, **origin: object) -> image_pb2.Recipe:

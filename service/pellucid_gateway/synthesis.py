@@ -6,8 +6,9 @@ plan.slices -> for each: bytes reserved -> stages (dispatch) -> encoded off the 
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
@@ -18,14 +19,17 @@ from pellucid_gateway.backends.base import Tensor
 from pellucid_gateway.catalog import Catalog, ServedVersion
 from pellucid_gateway.clock import Clock
 from pellucid_gateway.dispatch import Dispatcher, Work
-from pellucid_gateway.errors import Refused, invalid
+from pellucid_gateway.errors import InvalidRequest, Refused, invalid
 from pellucid_gateway.jobs import Job
-from pellucid_gateway.plans import Plan, Slice
+from pellucid_gateway.plans import Plan, Slice, is_light
+
+Planned = TypeVar("Planned")
+Rendering: TypeAlias = asyncio.Future[list[image_pb2.Image]]
 
 MAX_UNARY_IMAGES = 64
 MAX_UNARY_BYTES = 4 * 2**20
-RECIPE_BYTES = 2048
-"""Taken for what comes with an image: its recipe, moves and warnings. Explicit latents are counted on their own."""
+FRAMING_BYTES = 256
+"""Taken for an image's other fields and what protobuf puts around them."""
 
 STREAMS_AT_ONCE = 8
 """Streams that the budget must have room for, however large their images are."""
@@ -53,38 +57,57 @@ class Synthesis:
 
     async def bounded(self, job: Job, clock: Clock) -> list[image_pb2.Image]:
         """Make all images of a job at once. Raises InvalidRequest where they could exceed one message."""
-        plan = Plan(job, self._catalog.serving(job.model, job.version))
-        _check_fits(plan)
-        parts = list(plan.slices(plan.served.card.max_batch_size))
-        with self._budget.refuse_beyond(_slice_bytes(plan.served, job.count)):
+        served = self._catalog.serving(job.model, job.version)
+        if job.count > MAX_UNARY_IMAGES:
+            raise invalid(
+                job.field, f"{job.count} images, and a unary call gives at most {MAX_UNARY_IMAGES}: use the stream"
+            )
+        plan, parts = await _off_loop(is_light(job), lambda: _planned(job, served))
+        size = _check_fits(plan, parts)
+        with self._budget.refuse_beyond(size):
             if len(parts) == 1:
                 return await self._render(plan, parts[0], clock)
             batches = await _all_or_none([asyncio.ensure_future(self._render(plan, part, clock)) for part in parts])
         return [image for batch in batches for image in batch]
 
     async def stream(self, job: Job, clock: Clock) -> AsyncGenerator[list[image_pb2.Image]]:
-        """Make the images of a job in order, a batch at a time, never more than the window ahead of the reader."""
-        plan = Plan(job, self._catalog.serving(job.model, job.version))
-        plan.check()
-        size, window = self._pace(plan.served)
-        slices = plan.slices(size)
-        ahead: deque[asyncio.Future[list[image_pb2.Image]]] = deque()
-        async with self._budget.wait_for(_slice_bytes(plan.served, size * window)):
+        """Make the images of a job in order, a batch at a time, never more than the window ahead of the reader.
+
+        What a slice turns out to be refused for is raised after the images before it.
+        """
+        served, light = self._catalog.serving(job.model, job.version), is_light(job)
+        plan = await _off_loop(light, lambda: _checked(job, served))
+        size, window = self._pace(plan)
+        ahead: deque[Rendering] = deque()
+        async with self._budget.wait_for(_slice_bytes(plan, size * window)):
+            started = self._started(plan, size, light, clock)
             try:
                 while True:
-                    while len(ahead) < window and (part := next(slices, None)):
-                        ahead.append(asyncio.ensure_future(self._render(plan, part, clock)))
+                    while len(ahead) < window and (rendering := await anext(started, None)):
+                        ahead.append(rendering)
                     if not ahead:
                         return
                     yield await ahead.popleft()
             finally:
-                for task in ahead:
-                    task.cancel()
+                for rendering in ahead:
+                    rendering.cancel()
 
-    def _pace(self, served: ServedVersion) -> tuple[int, int]:
-        """Choose a stream's images a batch and its batches in flight: whole batches, unless they are too large for it."""
-        affordable = max(1, self._budget.limit // STREAMS_AT_ONCE // _slice_bytes(served, 1))
-        size = min(served.card.max_batch_size, affordable)
+    async def _started(self, plan: Plan, size: int, light: bool, clock: Clock) -> AsyncGenerator[Rendering]:
+        """Start to render slice after slice; one that is refused is the last, and fails."""
+        slices = plan.slices(size)
+        try:
+            while part := await _off_loop(light, lambda: next(slices, None)):
+                yield asyncio.ensure_future(self._render(plan, part, clock))
+        except InvalidRequest as error:
+            refused: Rendering = asyncio.get_running_loop().create_future()
+            refused.set_exception(error)
+            refused.exception()  # whether or not anyone is left to hear of it
+            yield refused
+
+    def _pace(self, plan: Plan) -> tuple[int, int]:
+        """Choose a stream's images a batch and its batches in flight: whole ones, unless too large for it."""
+        affordable = max(1, self._budget.limit // STREAMS_AT_ONCE // _slice_bytes(plan, 1))
+        size = min(plan.served.card.max_batch_size, affordable)
         return size, min(self._window, max(1, affordable // size))
 
     async def _render(self, plan: Plan, part: Slice, clock: Clock) -> list[image_pb2.Image]:
@@ -149,26 +172,44 @@ def _image_bytes(served: ServedVersion) -> int:
     return images.worst_case_bytes(served.card.height, served.card.width)
 
 
-def _slice_bytes(served: ServedVersion, count: int) -> int:
-    """Bytes that `count` images hold at most: latents, pixels, and encoded."""
-    pixels = served.card.height * served.card.width * 3
-    return count * (served.latent_size * 4 + pixels + _image_bytes(served))
+def _slice_bytes(plan: Plan, count: int) -> int:
+    """Bytes that `count` images hold at most: latents, pixels, encoded, and their recipes."""
+    card = plan.served.card
+    latent, pixels = card.latent.size * 4, card.height * card.width * 3
+    return count * (latent + pixels + _image_bytes(plan.served) + plan.job.recipe_bytes)
 
 
-def _check_fits(plan: Plan) -> None:
-    job, count = plan.job, plan.job.count
-    if count > MAX_UNARY_IMAGES:
-        raise invalid("sources", f"{count} images, and a unary call gives at most {MAX_UNARY_IMAGES}: use the stream")
-    latents = plan.served.latent_size * 4 * (2 if job.include_latent else 1)
-    size = count * (_image_bytes(plan.served) + RECIPE_BYTES + latents)
+def _check_fits(plan: Plan, parts: list[Slice]) -> int:
+    """Bound the bytes that a unary call holds. Raises InvalidRequest where its answer may exceed one message."""
+    count = plan.job.count
+    latents = plan.served.latent_size * 4 if plan.job.include_latent else 0
+    told = sum(part.recipe_bytes for part in parts)
+    size = count * (_image_bytes(plan.served) + latents + FRAMING_BYTES) + told
     if size > MAX_UNARY_BYTES:
         raise invalid(
-            "sources",
+            plan.job.field,
             f"{count} images may take {size} bytes, and a unary answer {MAX_UNARY_BYTES}: use the stream",
         )
+    return _slice_bytes(plan, count) + told
 
 
-async def _all_or_none(tasks: list[asyncio.Future[list[image_pb2.Image]]]) -> list[list[image_pb2.Image]]:
+def _planned(job: Job, served: ServedVersion) -> tuple[Plan, list[Slice]]:
+    plan = Plan(job, served)
+    return plan, list(plan.slices(served.card.max_batch_size))
+
+
+def _checked(job: Job, served: ServedVersion) -> Plan:
+    plan = Plan(job, served)
+    plan.check()
+    return plan
+
+
+async def _off_loop(light: bool, plan: Callable[[], Planned]) -> Planned:
+    """Plan on the event loop what takes microseconds, and in a thread what could hold others up."""
+    return plan() if light else await asyncio.to_thread(plan)
+
+
+async def _all_or_none(tasks: list[Rendering]) -> list[list[image_pb2.Image]]:
     """Await all tasks; where one fails or the caller goes, cancel the rest."""
     try:
         return await asyncio.gather(*tasks)

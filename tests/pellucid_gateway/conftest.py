@@ -53,7 +53,7 @@ async def gateway(backend: FakeBackend, repository: Path) -> AsyncIterator[Gatew
         Synthesis(catalog, dispatcher, codec, budget, 4),
         Analysis(catalog, dispatcher, codec, budget, 4096 * 4096),
     )
-    await server.report_health()
+    server.report_health()
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         yield Gateway(

@@ -36,17 +36,29 @@ async def test_whoever_waits_is_served_in_order_of_arrival() -> None:
 
 async def test_a_waiter_that_leaves_makes_way() -> None:
     budget = ByteBudget(100)
-    with budget.refuse_beyond(80):
-        large, small = budget.wait_for(90), budget.wait_for(20)
+    with budget.refuse_beyond(50):
+        large, small = budget.wait_for(74), budget.wait_for(20)
         leaving, waiting = asyncio.create_task(large.__aenter__()), asyncio.create_task(small.__aenter__())
         await asyncio.sleep(0)
         leaving.cancel()
         await asyncio.wait([waiting], timeout=1)
         assert waiting.done()
-        assert budget.used == 100
+        assert budget.used == 70
 
 
-async def test_more_than_the_limit_waits_for_all_of_it() -> None:
+async def test_a_waiter_cancelled_in_the_turn_in_which_room_appears_is_only_cancelled() -> None:
+    budget = ByteBudget(100)
+    with budget.refuse_beyond(75):
+        waiting = asyncio.create_task(budget.wait_for(50).__aenter__())
+        await asyncio.sleep(0)
+        waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert budget.used == 0
+
+
+async def test_what_waits_leaves_a_quarter_to_what_does_not() -> None:
     budget = ByteBudget(100)
     async with budget.wait_for(1000):
-        assert budget.used == 100
+        with budget.refuse_beyond(25):
+            assert budget.used == 100

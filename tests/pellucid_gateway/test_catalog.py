@@ -1,7 +1,9 @@
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
+from google.protobuf import json_format
 
 from pellucid.v1 import axis_pb2, model_pb2
 from pellucid_gateway.backends.base import ModelConfig, Served
@@ -15,6 +17,9 @@ async def catalog_of(backend: FakeBackend, repository: Path) -> Catalog:
     catalog = Catalog(backend, str(repository))
     await catalog.refresh()
     return catalog
+
+
+STAGE = {"role": "synthesis", "model": "paint", "inputs": ["latent"], "outputs": ["image"]}
 
 
 def configure(repository: Path, model: str) -> None:
@@ -41,28 +46,101 @@ async def test_an_unknown_model_or_version_is_not_found_and_the_known_are_named(
 
 
 @pytest.mark.parametrize(
-    ("parameter", "reason"),
+    ("fields", "reason"),
     [
-        ("{not json", "unreadable card"),
-        ('{"stages": []}', "the card has no stages"),
-        ('{"stages": [{"role": "synthesis", "inputs": ["style"]}]}', r"needs \['style'\], which nothing provides"),
+        ({"stages": []}, "the card has no stages"),
+        ({"stages": [STAGE | {"inputs": ["style"]}]}, r"needs \['style'\], which nothing provides"),
+        ({"stages": [STAGE | {"outputs": ["picture"]}]}, r"differ in \['picture'\]"),
+        ({"height": 0}, "height 0 and width 8 must be above 0"),
+        ({"latent": {"size": 0}}, r"latent\.size 0 must be above 0"),
+        ({"latent": {"size": 4, "prior": "PRIOR_TRUNCATED_NORMAL"}}, r"truncation_bound 0\.0 must be at least 0\.1"),
     ],
 )
 async def test_a_bad_card_makes_its_model_unavailable_and_no_other(
-    backend: FakeBackend, repository: Path, parameter: str, reason: str
+    backend: FakeBackend, repository: Path, fields: dict[str, object], reason: str
 ) -> None:
-    backend.models["bad"] = (ModelConfig((), (), 16, {"pellucid.card": parameter}), paint)
+    card = json.loads(json_format.MessageToJson(painting.paint_card())) | fields
+    parameters = {"pellucid.card": json.dumps(card)}
+    backend.models["bad"] = (ModelConfig(("latent",), ("image",), 16, parameters), paint)
     configure(repository, "bad")
     catalog = await catalog_of(backend, repository)
-    with pytest.raises(ModelUnavailable, match=reason):
+    with pytest.raises(Refused, match=reason):
         catalog.serving("models/bad")
+    assert catalog.find("models/bad").card.state == model_pb2.STATE_UNAVAILABLE
     assert catalog.serving("models/paint").version.name == "1"
 
 
 async def test_a_model_without_its_version_file_is_unavailable(backend: FakeBackend, repository: Path) -> None:
     (repository / "paint" / "1" / "version.json").unlink()
     catalog = await catalog_of(backend, repository)
-    with pytest.raises(ModelUnavailable, match=r"version\.json"):
+    with pytest.raises(Refused, match=r"version\.json"):
+        catalog.serving("models/paint")
+    (repository / "paint" / "1" / "version.json").write_text("{}")
+    await catalog.refresh()
+    assert catalog.serving("models/paint").version.name == "1"
+
+
+@pytest.mark.parametrize("parameter", ["{not json", "[]", '{"height": "tall"}'])
+async def test_a_card_that_is_no_card_makes_its_model_unavailable(
+    backend: FakeBackend, repository: Path, parameter: str
+) -> None:
+    backend.models["bad"] = (ModelConfig((), (), 16, {"pellucid.card": parameter}), paint)
+    configure(repository, "bad")
+    with pytest.raises(Refused, match="unreadable card"):
+        (await catalog_of(backend, repository)).serving("models/bad")
+
+
+async def test_a_model_without_a_batch_axis_is_refused(backend: FakeBackend, repository: Path) -> None:
+    config = painting.config(painting.paint_card())
+    backend.models["paint"] = (dataclasses.replace(config, max_batch_size=0), paint)
+    with pytest.raises(Refused, match="max_batch_size 0 of 'paint' must be above 0"):
+        (await catalog_of(backend, repository)).serving("models/paint")
+
+
+async def test_a_model_serves_only_the_versions_that_all_its_stages_have(
+    backend: FakeBackend, repository: Path
+) -> None:
+    second = {"role": "upscale", "model": "paint.upscale", "inputs": ["image"], "outputs": ["image"]}
+    stages = [STAGE, second]
+    backend.models["paint"] = (painting.config(painting.paint_card(stages=stages)), paint)
+    with pytest.raises(ModelUnavailable, match=r"no version of all of its stages \(paint, paint\.upscale\) is ready"):
+        (await catalog_of(backend, repository)).serving("models/paint")
+    backend.models["paint.upscale"] = (ModelConfig(("image",), ("image",), 8), paint)
+    configure(repository, "paint.upscale")
+    assert (await catalog_of(backend, repository)).serving("models/paint").card.max_batch_size == 8
+
+
+async def test_a_changed_card_of_the_same_version_is_seen(backend: FakeBackend, repository: Path) -> None:
+    catalog = await catalog_of(backend, repository)
+    backend.models["paint"] = (painting.config(painting.paint_card(description="new")), paint)
+    (repository / "paint" / "config.pbtxt").write_text("changed")
+    await catalog.refresh()
+    assert catalog.find("models/paint").card.description == "new"
+
+
+async def test_a_passing_failure_is_forgotten_once_it_has_passed(repository: Path) -> None:
+    class Flaky(FakeBackend):
+        failing = True
+
+        async def config(self, model: str) -> ModelConfig:
+            if self.failing:
+                raise ModelUnavailable(model, "still loading")
+            return await super().config(model)
+
+    flaky = Flaky(painting.backend().models)
+    catalog = await catalog_of(flaky, repository)
+    with pytest.raises(ModelUnavailable, match="still loading"):
+        catalog.serving("models/paint")
+    flaky.failing = False
+    await catalog.refresh()
+    assert catalog.serving("models/paint").version.name == "1"
+
+
+async def test_whatever_goes_wrong_with_one_model_the_others_are_read(backend: FakeBackend, repository: Path) -> None:
+    (repository / "paint" / "1" / "axes" / "gone.safetensors").symlink_to(repository / "nowhere")
+    catalog = await catalog_of(backend, repository)
+    assert catalog.serving("models/meter").version.name == "1"
+    with pytest.raises(Refused, match=r"gone\.safetensors|nowhere"):
         catalog.serving("models/paint")
 
 
@@ -105,28 +183,36 @@ async def test_new_axes_appear_beside_a_version_that_serves(backend: FakeBackend
         axes.find("red", "sha256:0")
 
 
-@pytest.mark.parametrize("fault", ["weights", "length", "unit", "file"])
+@pytest.mark.parametrize("fault", ["weights", "length", "unit", "file", "name", "slope", "axis_weights"])
 async def test_axes_that_do_not_fit_are_refused_loudly_and_the_others_serve(
     backend: FakeBackend, repository: Path, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = repository / "paint" / "1" / "axes"
-    odd = [axis_pb2.Axis(name="odd")]
-    rows = {"weights": [1, 0, 0, 0], "length": [1, 0, 0], "unit": [2, 0, 0, 0], "file": [1, 0, 0, 0]}
-    monkeypatch.setitem(painting.UNIT, "odd", rows[fault])
-    file = painting.write_axes(folder, "odd", odd, f"sha256:{'b' * 64}" if fault == "weights" else painting.WEIGHTS)
+    name = "od d" if fault == "name" else "odd"
+    odd = axis_pb2.Axis(name=name, intercept=1, slope=0 if fault == "slope" else 1)
+    if fault == "axis_weights":
+        odd.weights_digest = f"sha256:{'b' * 64}"
+    rows = {"length": [1, 0, 0], "unit": [2, 0, 0, 0]}
+    monkeypatch.setitem(painting.UNIT, name, rows.get(fault, [1, 0, 0, 0]))
+    weights = {"weights": f"sha256:{'b' * 64}", "axis_weights": None}.get(fault, painting.WEIGHTS)
+    file = painting.write_axes(folder, "odd", [odd], weights)
     if fault == "file":
         file.write_bytes(file.read_bytes()[:40])
     axes = (await catalog_of(backend, repository)).serving("models/paint").axes
     assert axes.find("red").axis.name == "red"
     with pytest.raises((Refused, NotFound)):
-        axes.find("odd")
+        axes.find(name)
+    other = f"fitted for the weights sha256:{'b' * 64}, and this version has {painting.WEIGHTS}"
     reasons = {
-        "weights": f"fitted for the weights sha256:{'b' * 64}, and this version has {painting.WEIGHTS}",
+        "weights": other,
+        "axis_weights": other,
+        "name": "the name 'od d' does not match",
+        "slope": "axis 'odd' has step_length 1.0 and slope 0.0",
         "length": "has 3 numbers, and the latent has 4",
         "unit": "is not of unit length",
         "file": "odd.safetensors cannot be read",
     }
-    assert reasons[fault] in axes.refused["odd"]
+    assert reasons[fault] in axes.refused[name]
 
 
 async def test_axes_that_nobody_vouched_for_are_taken(backend: FakeBackend, repository: Path) -> None:
@@ -134,6 +220,11 @@ async def test_axes_that_nobody_vouched_for_are_taken(backend: FakeBackend, repo
     axis = (await catalog_of(backend, repository)).serving("models/paint").axes.find("warm").axis
     assert file.stem == "imported"
     assert not axis.HasField("weights_digest")
+
+
+async def test_vouched_axes_tell_their_weights(backend: FakeBackend, repository: Path) -> None:
+    axis = (await catalog_of(backend, repository)).serving("models/paint").axes.find("red").axis
+    assert axis.weights_digest == painting.WEIGHTS
 
 
 async def test_a_lost_backend_keeps_the_models_listed_as_unavailable_until_it_is_back(

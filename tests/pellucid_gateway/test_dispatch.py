@@ -112,8 +112,20 @@ async def test_the_backend_is_told_the_latest_deadline_of_its_members(backend: F
 
 async def test_a_failure_reaches_every_member(backend: FakeBackend) -> None:
     backend.failure = InferenceFailed("broken")
-    results = await asyncio.gather(*(Dispatcher(backend, 1).run(work(k)) for k in range(3)), return_exceptions=True)
+    backend.delay_s = 0.01
+    dispatcher = Dispatcher(backend, 1)
+    results = await asyncio.gather(*(dispatcher.run(work(k)) for k in range(3)), return_exceptions=True)
     assert [type(result) for result in results] == [InferenceFailed] * 3
+    assert [len(batch.inputs["latent"]) for batch in backend.batches] == [1, 2]
+
+
+@pytest.mark.parametrize("outputs", [{}, {"image": np.zeros((1, 8, 8, 3), np.uint8)}])
+async def test_a_graph_that_loses_rows_or_outputs_has_failed(
+    backend: FakeBackend, outputs: dict[str, np.ndarray]
+) -> None:
+    backend.models["paint"] = (backend.models["paint"][0], lambda inputs: outputs)
+    with pytest.raises(InferenceFailed, match=r"as 'image' for 3 rows"):
+        await Dispatcher(backend, 1).run(work(1, 2, 3))
 
 
 @pytest.mark.parametrize("safe", [True, False])

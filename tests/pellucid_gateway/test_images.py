@@ -49,6 +49,17 @@ def test_what_clients_send_is_decoded_to_rgb(name: str) -> None:
     assert np.abs(decoded.astype(int) - SMOOTH).max() <= 6
 
 
+def test_transparency_is_laid_over_white_and_orientation_is_applied() -> None:
+    clear = Image.new("RGBA", (2, 1), (0, 0, 0, 0))
+    clear.putpixel((0, 0), (10, 20, 30, 255))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    buffer = io.BytesIO()
+    clear.save(buffer, "PNG", exif=exif)
+    decoded = images.decode(analysis_service_pb2.ImageInput(data=buffer.getvalue()), "images[0]", 10_000)
+    assert decoded.tolist() == [[[10, 20, 30]], [[255, 255, 255]]]
+
+
 def test_raw_pixels_are_taken_as_they_are() -> None:
     sent = analysis_service_pb2.ImageInput(data=NOISE.tobytes(), raw_height=40, raw_width=30)
     np.testing.assert_array_equal(images.decode(sent, "images[0]", 10_000), NOISE)
@@ -57,6 +68,12 @@ def test_raw_pixels_are_taken_as_they_are() -> None:
 def png(height: int, width: int) -> bytes:
     buffer = io.BytesIO()
     Image.new("1", (width, height)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def deep() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((4, 4), 0x8000, dtype=np.uint16)).save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -71,6 +88,7 @@ def png(height: int, width: int) -> bytes:
         (analysis_service_pb2.ImageInput(data=png(20_000, 20_000)), "20000 x 20000 pixels, and the limit is 10000"),
         (analysis_service_pb2.ImageInput(data=b"12345", raw_height=1, raw_width=2), "1 x 2 x 3 raw pixels are 6"),
         (analysis_service_pb2.ImageInput(data=b"12345", raw_height=1), "1 x 0 x 3 raw pixels are 0"),
+        (analysis_service_pb2.ImageInput(data=deep()), "more than 8 bits a channel"),
         (analysis_service_pb2.ImageInput(data=b"1", raw_height=200, raw_width=200), "the limit is 10000"),
     ],
 )

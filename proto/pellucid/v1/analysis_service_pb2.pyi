@@ -23,7 +23,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ImageInput(_message.Message):
-    """An image sent in. It is resized to the classifier's height and width where they differ."""
+    """An image sent in. It is resized to the classifier's height and width where they differ. The orientation of EXIF is
+    applied, transparency is laid over white, and more than 8 bits a channel are refused.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -152,7 +154,10 @@ class AnalyzeResponse(_message.Message):
     ANALYSES_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
+    version: _builtins.str
+    """The version that labelled."""
     @_builtins.property
     def analyses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Analysis]: ...
     @_builtins.property
@@ -163,10 +168,11 @@ class AnalyzeResponse(_message.Message):
         analyses: _abc.Iterable[Global___Analysis] | None = ...,
         timings: _image_pb2.Timings | None = ...,
         request_id: _builtins.str = ...,
+        version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["analyses", b"analyses", "request_id", b"request_id", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["analyses", b"analyses", "request_id", b"request_id", "timings", b"timings", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -211,16 +217,20 @@ class StreamAnalyzeResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RESULTS_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    version: _builtins.str
+    """The version that labels the whole stream: the one that was the default when it began."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___AnalysisResult]: ...
     def __init__(
         self,
         *,
         results: _abc.Iterable[Global___AnalysisResult] | None = ...,
+        version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -121,7 +121,7 @@ class Axis(_message.Message):
     linear_range_steps: _builtins.float
     """Moves beyond this many steps either way bring a warning; 0 where it was not measured."""
     hard_limit_steps: _builtins.float
-    """Moves beyond this many steps either way are refused."""
+    """Moves beyond this many steps either way are refused; 0 where there is no limit."""
     extractor: _builtins.str
     """The classifier that labelled, `models/{model}`, and the label's name, as `models/{model}#{label}`."""
     weights_digest: _builtins.str

@@ -32,7 +32,8 @@ class GenerationServiceStub:
     Errors of all calls: INVALID_ARGUMENT (BadRequest names the field, the value and the limit), NOT_FOUND (model, version or
     axis), FAILED_PRECONDITION (a control or task that the model does not have, a recipe made with other weights or axes),
     RESOURCE_EXHAUSTED (with RetryInfo: too much in flight), UNAVAILABLE (with RetryInfo: Triton cannot be reached),
-    DEADLINE_EXCEEDED, CANCELLED. Every error carries an ErrorInfo of domain "pellucid.dev".
+    DEADLINE_EXCEEDED, CANCELLED. Every error carries an ErrorInfo of domain "pellucid.dev", but for messages over 4 MB, which
+    gRPC itself refuses (RESOURCE_EXHAUSTED without RetryInfo).
     """
 
     def __init__(self, channel):
@@ -79,7 +80,8 @@ class GenerationServiceServicer:
     Errors of all calls: INVALID_ARGUMENT (BadRequest names the field, the value and the limit), NOT_FOUND (model, version or
     axis), FAILED_PRECONDITION (a control or task that the model does not have, a recipe made with other weights or axes),
     RESOURCE_EXHAUSTED (with RetryInfo: too much in flight), UNAVAILABLE (with RetryInfo: Triton cannot be reached),
-    DEADLINE_EXCEEDED, CANCELLED. Every error carries an ErrorInfo of domain "pellucid.dev".
+    DEADLINE_EXCEEDED, CANCELLED. Every error carries an ErrorInfo of domain "pellucid.dev", but for messages over 4 MB, which
+    gRPC itself refuses (RESOURCE_EXHAUSTED without RetryInfo).
     """
 
     def Generate(self, request, context):
@@ -104,7 +106,8 @@ class GenerationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StreamEdit(self, request, context):
-        """Moves any number of images along axes, in order: all results of the first source, then of the second.
+        """Moves any number of images along axes, in order: all results of the first source, then of the second. A target that
+        a later source cannot reach ends the stream with INVALID_ARGUMENT, after the images before it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -172,7 +175,8 @@ class GenerationService:
     Errors of all calls: INVALID_ARGUMENT (BadRequest names the field, the value and the limit), NOT_FOUND (model, version or
     axis), FAILED_PRECONDITION (a control or task that the model does not have, a recipe made with other weights or axes),
     RESOURCE_EXHAUSTED (with RetryInfo: too much in flight), UNAVAILABLE (with RetryInfo: Triton cannot be reached),
-    DEADLINE_EXCEEDED, CANCELLED. Every error carries an ErrorInfo of domain "pellucid.dev".
+    DEADLINE_EXCEEDED, CANCELLED. Every error carries an ErrorInfo of domain "pellucid.dev", but for messages over 4 MB, which
+    gRPC itself refuses (RESOURCE_EXHAUSTED without RetryInfo).
     """
 
     @staticmethod

@@ -33,7 +33,8 @@ class GenerationServiceStub:
     Errors of all calls: INVALID_ARGUMENT (BadRequest names the field, the value and the limit), NOT_FOUND (model, version or
     axis), FAILED_PRECONDITION (a control or task that the model does not have, a recipe made with other weights or axes),
     RESOURCE_EXHAUSTED (with RetryInfo: too much in flight), UNAVAILABLE (with RetryInfo: Triton cannot be reached),
-    DEADLINE_EXCEEDED, CANCELLED. Every error carries an ErrorInfo of domain "pellucid.dev".
+    DEADLINE_EXCEEDED, CANCELLED. Every error carries an ErrorInfo of domain "pellucid.dev", but for messages over 4 MB, which
+    gRPC itself refuses (RESOURCE_EXHAUSTED without RetryInfo).
     """
 
     @_typing.overload
@@ -47,7 +48,9 @@ class GenerationServiceStub:
     StreamGenerate: _grpc.UnaryStreamMultiCallable[_generation_service_pb2.StreamGenerateRequest, _generation_service_pb2.StreamGenerateResponse]
     """Generates any number of images, in order."""
     StreamEdit: _grpc.UnaryStreamMultiCallable[_generation_service_pb2.StreamEditRequest, _generation_service_pb2.StreamEditResponse]
-    """Moves any number of images along axes, in order: all results of the first source, then of the second."""
+    """Moves any number of images along axes, in order: all results of the first source, then of the second. A target that
+    a later source cannot reach ends the stream with INVALID_ARGUMENT, after the images before it.
+    """
     Interpolate: _grpc.UnaryStreamMultiCallable[_generation_service_pb2.InterpolateRequest, _generation_service_pb2.InterpolateResponse]
     """Walks from one image to another, frame by frame."""
     RenderImage: _grpc.UnaryUnaryMultiCallable[_generation_service_pb2.RenderImageRequest, _httpbody_pb2.HttpBody]
@@ -62,7 +65,8 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
     Errors of all calls: INVALID_ARGUMENT (BadRequest names the field, the value and the limit), NOT_FOUND (model, version or
     axis), FAILED_PRECONDITION (a control or task that the model does not have, a recipe made with other weights or axes),
     RESOURCE_EXHAUSTED (with RetryInfo: too much in flight), UNAVAILABLE (with RetryInfo: Triton cannot be reached),
-    DEADLINE_EXCEEDED, CANCELLED. Every error carries an ErrorInfo of domain "pellucid.dev".
+    DEADLINE_EXCEEDED, CANCELLED. Every error carries an ErrorInfo of domain "pellucid.dev", but for messages over 4 MB, which
+    gRPC itself refuses (RESOURCE_EXHAUSTED without RetryInfo).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -73,7 +77,9 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
     StreamGenerate: _aio.UnaryStreamMultiCallable[_generation_service_pb2.StreamGenerateRequest, _generation_service_pb2.StreamGenerateResponse]  # type: ignore[assignment]
     """Generates any number of images, in order."""
     StreamEdit: _aio.UnaryStreamMultiCallable[_generation_service_pb2.StreamEditRequest, _generation_service_pb2.StreamEditResponse]  # type: ignore[assignment]
-    """Moves any number of images along axes, in order: all results of the first source, then of the second."""
+    """Moves any number of images along axes, in order: all results of the first source, then of the second. A target that
+    a later source cannot reach ends the stream with INVALID_ARGUMENT, after the images before it.
+    """
     Interpolate: _aio.UnaryStreamMultiCallable[_generation_service_pb2.InterpolateRequest, _generation_service_pb2.InterpolateResponse]  # type: ignore[assignment]
     """Walks from one image to another, frame by frame."""
     RenderImage: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.RenderImageRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
@@ -87,7 +93,8 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
     Errors of all calls: INVALID_ARGUMENT (BadRequest names the field, the value and the limit), NOT_FOUND (model, version or
     axis), FAILED_PRECONDITION (a control or task that the model does not have, a recipe made with other weights or axes),
     RESOURCE_EXHAUSTED (with RetryInfo: too much in flight), UNAVAILABLE (with RetryInfo: Triton cannot be reached),
-    DEADLINE_EXCEEDED, CANCELLED. Every error carries an ErrorInfo of domain "pellucid.dev".
+    DEADLINE_EXCEEDED, CANCELLED. Every error carries an ErrorInfo of domain "pellucid.dev", but for messages over 4 MB, which
+    gRPC itself refuses (RESOURCE_EXHAUSTED without RetryInfo).
     """
 
     @_abc_1.abstractmethod
@@ -120,7 +127,9 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _generation_service_pb2.StreamEditRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_generation_service_pb2.StreamEditResponse], _abc.AsyncIterator[_generation_service_pb2.StreamEditResponse]]:
-        """Moves any number of images along axes, in order: all results of the first source, then of the second."""
+        """Moves any number of images along axes, in order: all results of the first source, then of the second. A target that
+        a later source cannot reach ends the stream with INVALID_ARGUMENT, after the images before it.
+        """
 
     @_abc_1.abstractmethod
     def Interpolate(

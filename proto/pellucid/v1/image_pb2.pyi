@@ -445,7 +445,9 @@ Global___Interpolation: _TypeAlias = Interpolation  # noqa: Y015
 
 @_typing.final
 class Recipe(_message.Message):
-    """All that is needed to make an image again. Nested recipes (in interpolations and mixes) go at most 4 deep."""
+    """All that is needed to make an image again: at most 64 edits and 512 KB, interpolations at most 4 deep, those that the
+    request itself adds included. The recipes of one request have at most 1,024 edits together.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -191,7 +191,7 @@ class Model(_message.Message):
     source: _builtins.str
     """Where the weights come from."""
     max_batch_size: _builtins.int
-    """Largest batch the stages take."""
+    """Largest batch that all stages take."""
     state: Global___State.ValueType
     state_reason: _builtins.str
     default_version: _builtins.str
@@ -501,7 +501,9 @@ Global___Label: _TypeAlias = Label  # noqa: Y015
 
 @_typing.final
 class Stage(_message.Message):
-    """One Triton model of a chain. Tensors are passed on by name."""
+    """One Triton model of a chain. Tensors are passed on by name. A version has the same number in all stages, and serves
+    when all of them have it ready.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

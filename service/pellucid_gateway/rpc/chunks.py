@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pellucid.v1 import image_pb2
 
 MESSAGE_BYTES = 2**20
-"""Image bytes in one message: small enough for any client's limit, large enough that messages cost little."""
+"""Bytes of images, with their recipes, in one message: within any limit, and enough that messages cost little."""
 
 
 def messages(batch: list[image_pb2.Image]) -> Iterator[list[image_pb2.Image]]:
@@ -13,14 +13,15 @@ def messages(batch: list[image_pb2.Image]) -> Iterator[list[image_pb2.Image]]:
     packed: list[image_pb2.Image] = []
     size = 0
     for image in batch:
-        if packed and size + image.data_size > MESSAGE_BYTES:
+        weight = image.ByteSize()
+        if packed and size + weight > MESSAGE_BYTES:
             yield packed
             packed, size = [], 0
         if image.data_size > MESSAGE_BYTES:
             yield from ([part] for part in _parts(image))
         else:
             packed.append(image)
-            size += image.data_size
+            size += weight
     if packed:
         yield packed
 

@@ -1,6 +1,7 @@
 """Around every call: the contract's rules before it, a status for whatever goes wrong, a line in the log after it."""
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias
@@ -51,7 +52,7 @@ def _wrapped(handler: "grpc.RpcMethodHandler[Any, Any]", method: str) -> Handler
 
 def _unary_unary(call: Any, method: str) -> Any:
     async def serve(request: Message, context: Context) -> Message:
-        async with _Guard(method, context):
+        async with _Guard(method, context, request):
             validation.check(request)
             answer: Message = await call(request, context)
             return answer
@@ -62,7 +63,7 @@ def _unary_unary(call: Any, method: str) -> Any:
 
 def _unary_stream(call: Any, method: str) -> Any:
     async def serve(request: Message, context: Context) -> AsyncIterator[Message]:
-        async with _Guard(method, context):
+        async with _Guard(method, context, request):
             validation.check(request)
             async for response in call(request, context):
                 yield response
@@ -87,8 +88,9 @@ def _stream_stream(call: Any, method: str) -> Any:
 class _Guard:
     """Turns what a call raises into its status, and logs how it ended."""
 
-    def __init__(self, method: str, context: Context):
+    def __init__(self, method: str, context: Context, request: Message | None = None):
         self._method = method
+        self._request_id = _identify(request)
         self._context = context
         self._started = time.monotonic()
 
@@ -104,9 +106,18 @@ class _Guard:
         elif isinstance(error, asyncio.CancelledError | GeneratorExit):
             self._log("CANCELLED")
         else:
-            _log.error("unforeseen error", method=self._method, exc_info=error)
+            _log.error("unforeseen error", method=self._method, request_id=self._request_id, exc_info=error)
             await self._context.abort_with_status(rpc_status.to_status(unforeseen()))
 
     def _log(self, outcome: str, **facts: str) -> None:
         duration_ms = round((time.monotonic() - self._started) * 1e3, 3)
-        _log.debug("call", method=self._method, outcome=outcome, duration_ms=duration_ms, **facts)
+        known = {"method": self._method, "request_id": self._request_id, "duration_ms": duration_ms}
+        _log.debug("call", outcome=outcome, **known, **facts)
+
+
+def _identify(request: Any) -> str:
+    """Give a request's id, and one of ours to a request that brought none."""
+    if request is None or "request_id" not in request.DESCRIPTOR.fields_by_name:
+        return secrets.token_hex(16)
+    request.request_id = request.request_id or secrets.token_hex(16)
+    return str(request.request_id)

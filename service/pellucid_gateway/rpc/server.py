@@ -1,7 +1,7 @@
 """The gRPC server: services, health of each model, reflection."""
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from pellucid.v1 import (
@@ -15,6 +15,7 @@ from pellucid.v1 import (
 )
 from pellucid_gateway.analysis import Analysis
 from pellucid_gateway.catalog import Catalog
+from pellucid_gateway.rpc.health import HealthServicer
 from pellucid_gateway.rpc.interceptors import CallInterceptor
 from pellucid_gateway.rpc.servicers import AnalysisServicer, GenerationServicer, ModelServicer
 from pellucid_gateway.synthesis import Synthesis
@@ -25,6 +26,7 @@ SERVICES = (
     generation_service_pb2.DESCRIPTOR.services_by_name["GenerationService"].full_name,
     analysis_service_pb2.DESCRIPTOR.services_by_name["AnalysisService"].full_name,
 )
+HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -39,32 +41,25 @@ class Server:
 
     def __init__(self, address: str, catalog: Catalog, synthesis: Synthesis, analysis: Analysis):
         self._catalog = catalog
-        self._health = health.aio.HealthServicer()
+        self._health = HealthServicer()
         self._server = grpc.aio.server(interceptors=[CallInterceptor()], options=_OPTIONS)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(catalog), self._server)
         generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(GenerationServicer(synthesis), self._server)
         analysis_service_pb2_grpc.add_AnalysisServiceServicer_to_server(AnalysisServicer(analysis), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        reflection.enable_server_reflection((*SERVICES, HEALTH, reflection.SERVICE_NAME), self._server)
         self.port = self._server.add_insecure_port(address)
-        self._reported: dict[str, int] = {}
 
     async def start(self) -> None:
         """Start listening."""
         await self._server.start()
 
-    async def report_health(self) -> None:
+    def report_health(self) -> None:
         """Report the health of the gateway (""), its services, and each model (`models/{model}`)."""
-        states = {name: e.card.state == model_pb2.STATE_AVAILABLE for name, e in self._catalog.entries.items()}
-        gone = dict.fromkeys(self._reported.keys() - states.keys(), False)
-        states = gone | states | dict.fromkeys(("", *SERVICES), self._catalog.reachable)
-        for name, serving in states.items():
-            status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
-            if self._reported.get(name) != status:
-                self._reported[name] = status
-                await self._health.set(name, status)
+        models = {name: e.card.state == model_pb2.STATE_AVAILABLE for name, e in self._catalog.entries.items()}
+        self._health.report(models | dict.fromkeys(("", *SERVICES), self._catalog.reachable))
 
     async def drain(self, grace_s: float) -> None:
         """Say that nothing is served any more, take no new calls, and give those under way `grace_s` seconds."""
-        await self._health.enter_graceful_shutdown()
+        self._health.close()
         await self._server.stop(grace_s)

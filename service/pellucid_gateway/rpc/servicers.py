@@ -1,6 +1,5 @@
 """The services: each call converts, calls the core, and converts back."""
 
-import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -23,8 +22,8 @@ from pellucid.v1 import (
     generation_service_pb2 as generation_pb2,
 )
 from pellucid_gateway import images
-from pellucid_gateway.analysis import Analysis
-from pellucid_gateway.catalog import Catalog
+from pellucid_gateway.analysis import Analysis, Batch
+from pellucid_gateway.catalog import Catalog, ServedVersion
 from pellucid_gateway.clock import Clock
 from pellucid_gateway.errors import InvalidRequest, invalid
 from pellucid_gateway.jobs import Job
@@ -99,17 +98,13 @@ class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
         """Generate at most 64 images."""
         clock = Clock.start()
         made = await self._synthesis.bounded(convert.generate(request, _deadline(context), bulk=False), clock)
-        return generation_pb2.GenerateResponse(
-            images=made, timings=clock.timings(), request_id=_request_id(request.request_id)
-        )
+        return generation_pb2.GenerateResponse(images=made, timings=clock.timings(), request_id=request.request_id)
 
     async def Edit(self, request: generation_pb2.EditRequest, context: Context) -> generation_pb2.EditResponse:
         """Move at most 64 images along axes."""
         clock = Clock.start()
         made = await self._synthesis.bounded(convert.edit(request, _deadline(context)), clock)
-        return generation_pb2.EditResponse(
-            images=made, timings=clock.timings(), request_id=_request_id(request.request_id)
-        )
+        return generation_pb2.EditResponse(images=made, timings=clock.timings(), request_id=request.request_id)
 
     async def StreamGenerate(
         self, request: generation_pb2.StreamGenerateRequest, context: Context
@@ -143,7 +138,7 @@ class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
 
     async def _stream(self, job: Job, request_id: str, response: type[Response]) -> AsyncIterator[Response]:
         clock = Clock.start()
-        first = response(request_id=_request_id(request_id))
+        first = response(request_id=request_id)
         async with aclosing(self._synthesis.stream(job, clock)) as batches:
             async for batch in batches:
                 for packed in chunks.messages(batch):
@@ -163,43 +158,37 @@ class AnalysisServicer(analysis_service_pb2_grpc.AnalysisServiceServicer):
     async def Analyze(self, request: analysis_pb2.AnalyzeRequest, context: Context) -> analysis_pb2.AnalyzeResponse:
         """Label at most 64 images; a bad one fails the call."""
         clock = Clock.start()
-        labelled = await self._analysis.label(
-            self._analysis.classifier(request.model, request.version),
-            request.images,
-            clock,
-            first=0,
-            priority=convert.priority(request.priority, bulk=False),
-            deadline=_deadline(context),
-        )
+        served = self._analysis.classifier(request.model, request.version)
+        priority = convert.priority(request.priority, bulk=False)
+        labelled = await self._analysis.bounded(Batch(served, request.images, 0, priority, _deadline(context)), clock)
         faults = [one for one in labelled if isinstance(one, InvalidRequest)]
         if faults:
             raise InvalidRequest([violation for fault in faults for violation in fault.violations])
         return analysis_pb2.AnalyzeResponse(
             analyses=[one for one in labelled if not isinstance(one, InvalidRequest)],
             timings=clock.timings(),
-            request_id=_request_id(request.request_id),
+            request_id=request.request_id,
+            version=served.version.name,
         )
 
     async def StreamAnalyze(
         self, requests: AsyncIterator[analysis_pb2.StreamAnalyzeRequest], context: Context
     ) -> AsyncIterator[analysis_pb2.StreamAnalyzeResponse]:
         """Label any number of images; a bad one gets its own status."""
-        opening: analysis_pb2.StreamAnalyzeRequest | None = None
-        index = 0
+        served: ServedVersion | None = None
+        priority, index = 0, 0
         async for request in requests:
-            opening = opening or request
-            if request.model not in ("", opening.model) or not opening.model:
-                raise invalid("model", f"{request.model!r}, and the stream began with {opening.model!r}")
-            labelled = await self._analysis.label(
-                self._analysis.classifier(opening.model, opening.version),
-                request.images,
-                Clock.start(),
-                first=index,
-                priority=convert.priority(opening.priority, bulk=True),
-                deadline=_deadline(context),
-            )
+            if served is None:
+                if not request.model:
+                    raise invalid("model", "the first message of a stream must name one")
+                served = self._analysis.classifier(request.model, request.version)
+                priority = convert.priority(request.priority, bulk=True)
+            if request.model not in ("", served.card.name):
+                raise invalid("model", f"{request.model!r}, and the stream began with {served.card.name!r}")
+            batch = Batch(served, request.images, index, priority, _deadline(context))
+            labelled = await self._analysis.streamed(batch, Clock.start())
             yield analysis_pb2.StreamAnalyzeResponse(
-                results=[_result(index + k, one) for k, one in enumerate(labelled)]
+                results=[_result(index + k, one) for k, one in enumerate(labelled)], version=served.version.name
             )
             index += len(labelled)
 
@@ -222,7 +211,3 @@ def _deadline(context: Context) -> float | None:
     """Give the caller's deadline on the monotonic clock."""
     remaining = context.time_remaining()
     return None if remaining is None else time.monotonic() + remaining
-
-
-def _request_id(asked: str) -> str:
-    return asked or secrets.token_hex(16)

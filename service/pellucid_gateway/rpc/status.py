@@ -6,6 +6,11 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from pellucid_gateway import errors
 
+# Details travel in HTTP/2 metadata, which clients take up to 8 KB of, and Base64 adds a third.
+MAX_MESSAGE = 1000
+MAX_DESCRIPTION = 240
+MAX_VIOLATIONS = 8
+
 DOMAIN = "pellucid.dev"
 
 CODES: dict[type[errors.GatewayError], int] = {
@@ -32,13 +37,15 @@ REASONS: dict[type[errors.GatewayError], str] = {
 
 def status_of(error: errors.GatewayError) -> status_pb2.Status:
     """Describe an error with its ErrorInfo and, where they apply, BadRequest and RetryInfo."""
-    status = status_pb2.Status(code=CODES[type(error)], message=str(error))
+    status = status_pb2.Status(code=CODES[type(error)], message=_short(str(error), MAX_MESSAGE))
     reason = error.reason if isinstance(error, errors.Refused) else REASONS[type(error)]
     _add(status, error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN))
     if isinstance(error, errors.InvalidRequest):
         violations = [
-            error_details_pb2.BadRequest.FieldViolation(field=v.field, description=v.description)
-            for v in error.violations
+            error_details_pb2.BadRequest.FieldViolation(
+                field=_short(v.field, MAX_DESCRIPTION), description=_short(v.description, MAX_DESCRIPTION)
+            )
+            for v in error.violations[:MAX_VIOLATIONS]
         ]
         _add(status, error_details_pb2.BadRequest(field_violations=violations))
     if isinstance(error, errors.Overloaded | errors.ModelUnavailable | errors.BackendUnreachable):
@@ -53,6 +60,10 @@ def unforeseen() -> status_pb2.Status:
     status = status_pb2.Status(code=code_pb2.INTERNAL, message="internal error; the gateway's log has the details")
     _add(status, error_details_pb2.ErrorInfo(reason="INTERNAL", domain=DOMAIN))
     return status
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def _add(status: status_pb2.Status, detail: Message) -> None:

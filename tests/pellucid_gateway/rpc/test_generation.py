@@ -286,6 +286,8 @@ BAD = [
     ("Edit", pb.EditRequest(model=PAINT, sources=[seed(1)], edit=edit({"axis": "red", "steps": 1}, locks=("red",))), {"edit.moves[0].axis": "both moved and locked"}),
     ("Edit", pb.EditRequest(model=PAINT, sources=[seed(1)], edit=edit({"axis": "red", "steps": 1}, {"axis": "red", "steps": 2})), {"edit.moves[1].axis": "moved twice"}),
     ("Edit", pb.EditRequest(model=PAINT, sources=[seed(1)], edit=edit({"axis": "red", "steps": 1}, locks=("warm", "green"))), {"edit.moves[0]": r"the locks (warm, green) leave 0.000 of axis 'red'"}),
+    ("Edit", pb.EditRequest(model=PAINT, sources=[seed(1)], edit=edit(locks=("red", "green", "red"))), {"edit.locks[2]": "axis 'red' is locked twice"}),
+    ("Interpolate", pb.InterpolateRequest(model=PAINT, keyframes=[seed(1), given(1)]), {"keyframes[1].latent.values": "1 numbers"}),
     ("Edit", pb.EditRequest(model=PAINT, sources=[seed(1)], edit=edit({"axis": "bare", "target": 3})), {"edit.moves[0].target": "has no slope or intercept"}),
     ("Edit", pb.EditRequest(model=PAINT, sources=[seed(1)], edit=edit({"axis": "glow", "target": 1.5})), {"edit.moves[0].target": "1.5 is not between 0 and 1"}),
     ("StreamEdit", pb.StreamEditRequest(model=PAINT), {"sources": "one of sources and seeds is required"}),
@@ -330,6 +332,36 @@ async def test_what_a_model_cannot_do_is_refused_by_name(
     assert (told.code.name, told.reason) == (code, reason)
     assert message in told.message
     assert gateway.backend.batches == []
+
+
+async def test_recipes_that_would_break_their_own_limits_are_refused_before_inference(gateway: Gateway) -> None:
+    applied = image_pb2.AppliedEdit(edit=edit({"axis": "red", "steps": 0.01}))
+    full = image_pb2.Source(recipe=image_pb2.Recipe(model=PAINT, seed=1, edits=[applied] * 64))
+    again = pb.GenerateRequest(model=PAINT, sources=[full])
+    assert len((await gateway.generation.Generate(again)).images) == 1
+    batches = len(gateway.backend.batches)
+    once_more = pb.EditRequest(model=PAINT, sources=[full], edit=edit({"axis": "red", "steps": 1}))
+    told = await refused(gateway.generation.Edit(once_more))
+    assert told.violations == {"sources[0]": "its recipe would have 65 edits, and the limit is 64"}
+    told = await refused(gateway.generation.Generate(pb.GenerateRequest(model=PAINT, sources=[full] * 17)))
+    assert told.violations == {"sources": "recipes with 1088 edits in all, and the limit is 1024"}
+    assert len(gateway.backend.batches) == batches
+
+
+async def test_a_target_out_of_reach_ends_a_stream_after_the_images_before_it(gateway: Gateway) -> None:
+    sources = [given(0, 0, 0, 0)] * 40 + [given(0, 9, 0, 0)]
+    request = pb.StreamEditRequest(model=PAINT, sources=sources, edit=edit({"axis": "green", "target": 10}), output=RAW)
+    seen: list[image_pb2.Image] = []
+    told = await refused(collect(gateway.generation.StreamEdit(request), seen))
+    assert len(seen) == 32
+    [(field, description)] = told.violations.items()
+    assert field == "edit.moves[0]"
+    assert "would move 9 steps, and its limit is 6 (images 32 to 40)" in description
+
+
+async def collect(call: Any, into: list[image_pb2.Image]) -> None:
+    async for message in call:
+        into.extend(message.images)
 
 
 async def test_recipes_nested_too_deep_are_refused(gateway: Gateway) -> None:

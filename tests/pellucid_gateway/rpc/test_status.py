@@ -55,6 +55,11 @@ def test_what_may_pass_says_when_to_try_again(error: errors.GatewayError) -> Non
     assert ("RetryInfo" in details(error)) == retryable
 
 
+def test_details_stay_small_however_much_went_wrong() -> None:
+    many = errors.InvalidRequest([errors.Violation(f"sources[{k}]" * 100, "x" * 10_000) for k in range(10_000)])
+    assert status.status_of(many).ByteSize() < 6000
+
+
 def test_the_unforeseen_tells_nothing_of_its_details() -> None:
     told = status.unforeseen()
     assert isinstance(told, status_pb2.Status)
