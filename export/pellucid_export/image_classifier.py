@@ -7,6 +7,7 @@ image (N, H, W, 3) uint8 RGB
   -> labels (N, K) float32, the heads' side by side
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
-import torch
 from google.protobuf.message import DecodeError
 from onnx import (
     GraphProto,
@@ -28,7 +28,7 @@ from onnx import (
     parser,
 )
 
-from pellucid_export import checkpoints, resampling
+from pellucid_export import resampling
 from pellucid_export.errors import CheckpointError
 from pellucid_export.family import Signature, Stage, Tensor
 
@@ -197,9 +197,8 @@ def stage(graph: ModelProto, tolerance: float) -> Stage:
 
 
 def digest(graph: ModelProto) -> str:
-    """`checkpoints.digest` of everything constant in the graph: weights, crops, scales."""
-    arrays = {tensor.name: numpy_helper.to_array(tensor).copy() for tensor in graph.graph.initializer}
-    return checkpoints.digest({name: torch.from_numpy(array) for name, array in arrays.items()})
+    """SHA-256 of the whole graph: what surrounds the networks decides the labels as much as their weights."""
+    return f"sha256:{hashlib.sha256(graph.SerializeToString(deterministic=True)).hexdigest()}"
 
 
 def read(path: Path) -> ModelProto:

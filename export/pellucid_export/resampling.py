@@ -12,9 +12,9 @@ Matrix = npt.NDArray[np.float32]
 def matrix(source: int, size: int, start: float, end: float) -> Matrix:
     """The matrix (size, source) that takes `source` pixels to `size` pixels covering [start, end].
 
-    An end before the start mirrors. Pixel i of the source covers [i, i + 1]; beyond
-    the border its last pixel is repeated. Interpolation is linear,
-    with a triangle as wide as a target pixel where that is the larger one (no aliasing). Every row sums to 1.
+    An end before the start mirrors. Pixel i of the source covers [i, i + 1]; beyond the border its last pixel is
+    repeated. Interpolation is linear, with a triangle as wide as a target pixel where that is the larger one (no
+    aliasing). Every row sums to 1.
     """
     scale = (end - start) / size
     support = max(abs(scale), 1.0)
