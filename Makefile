@@ -4,9 +4,10 @@ SHELL := bash
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
-UV := $(or $(shell command -v uv),.uv/bin/uv)
+UV := .uv/$(UV_VERSION)/bin/uv
 EXTRAS := --extra gateway --extra triton --extra export --extra cpu
 RUN := $(UV) run --frozen --no-sync
+export UV_PYTHON := $(PYTHON)
 export UV_PYTHON_DOWNLOADS := never
 
 .PHONY: help setup models demo up check test test-fast proto proto-land bench
@@ -14,14 +15,18 @@ export UV_PYTHON_DOWNLOADS := never
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
-.uv/bin/uv:
-	$(PYTHON) -m venv .uv
-	.uv/bin/python -m pip install --quiet uv==$(UV_VERSION)
+# The uv that uv.lock was written with, whatever else is installed.
+$(UV):
+	@$(PYTHON) -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "needed: Python 3.11 to 3.13 with venv (Debian: apt install python3-venv)"; exit 1; }
+	$(PYTHON) -m venv .uv/$(UV_VERSION)
+	.uv/$(UV_VERSION)/bin/python -m pip install --quiet uv==$(UV_VERSION)
 
 setup: $(UV) ## The environment in .venv, by uv.lock (downloads about 3 GB the first time, for torch)
 	$(UV) sync --locked --quiet $(EXTRAS)
 
-models: setup ## The models that come from published weights, into model_repository/
+models: setup ## The models that come from published weights, into model_repository/, and Triton's own environment
+	$(RUN) pellucid triton --prepare
 	$(RUN) pellucid export --all
 
 demo: models ## Pictures: real faces moved along their axes, through Triton and the gateway

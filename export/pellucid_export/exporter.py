@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pellucid.v1.model_pb2 import Version
 from pellucid_export import card, determinism, families, onnx, options, parity, runtime, source, torchscript, triton
+from pellucid_export.errors import RepositoryError
 from pellucid_export.family import Network, Stage
 from pellucid_export.form import Form, Format
 from pellucid_export.repository import CONFIG_FILE, Repository, check_name, write_version
@@ -70,12 +71,16 @@ def export(repository: Repository, name: str, form: Form, checkpoint: Path) -> E
 
 
 def _same_graph(repository: Repository, name: str, network: Network, form: Form) -> Version | None:
-    """The latest version, where it has these weights and was made with these options."""
-    if not repository.versions(name):
+    """The latest version, where it has these weights, was made with these options, and measured up to this batch."""
+    try:
+        version, made = repository.version(name), repository.form(name)
+    except RepositoryError:
         return None
-    version, family = repository.version(name), families.get(form.family)
-    is_same = version.weights_digest == network.weights_digest and (
-        options.parse(family, repository.form(name).options) == options.parse(family, form.options)
+    family = families.get(form.family)
+    is_same = (
+        version.weights_digest == network.weights_digest
+        and made.max_batch_size >= form.max_batch_size
+        and options.parse(family, made.options) == options.parse(family, form.options)
     )
     return version if is_same else None
 

@@ -87,9 +87,10 @@ class Repository:
 
     def is_current(self, name: str, form: Form) -> bool:
         """Whether the model's latest export was asked for in this very form, and its graph is there."""
-        if not (self.root / name / CONFIG_FILE).is_file() or self.form(name) != form:
-            return False
-        return (self.directory(name) / triton.MODEL_FILE[form.format]).is_file()
+        try:
+            return self.form(name) == form and (self.directory(name) / triton.MODEL_FILE[form.format]).is_file()
+        except RepositoryError:
+            return False  # missing or left half made: to be made again
 
     @contextmanager
     def staging(self) -> Iterator[Path]:

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -131,7 +132,9 @@ def fetch(entry: Entry, cache: Path | None = None) -> Path:
     for file in files:
         link = folder / file.name
         if not link.exists():
-            link.symlink_to(file.resolve())
+            link.unlink(missing_ok=True)  # what a cache that was moved left behind
+            with suppress(FileExistsError):  # another process was faster
+                link.symlink_to(file.resolve())
     return folder
 
 

@@ -129,6 +129,23 @@ def test_the_same_weights_in_another_configuration_renew_it_and_keep_the_version
     assert repository.versions("tiny") == [1]
 
 
+def test_a_larger_batch_than_was_measured_makes_another_version(
+    dcgan_file: Path, export_dcgan: Exporting, repository: Repository
+) -> None:
+    export_dcgan(dcgan_file)
+    larger = export_dcgan(dcgan_file, max_batch_size=8)
+    assert (larger.is_new, larger.version.name) == (True, "2")
+    assert not export_dcgan(dcgan_file, max_batch_size=2).is_new
+
+
+def test_a_model_whose_version_was_deleted_is_made_again(
+    dcgan_file: Path, export_dcgan: Exporting, repository: Repository
+) -> None:
+    shutil.rmtree(export_dcgan(dcgan_file).directory)
+    assert not repository.is_current("tiny", Form("dcgan", source.digest(dcgan_file), max_batch_size=4))
+    assert export_dcgan(dcgan_file).is_new
+
+
 def test_other_weights_become_the_next_version_and_leave_the_first_alone(
     tmp_path: Path, dcgan_file: Path, export_dcgan: Exporting, repository: Repository
 ) -> None:
