@@ -19,7 +19,7 @@ ImageLike: TypeAlias = Image | PIL.Image.Image | NDArray[np.uint8] | bytes | Pat
 """An image of this client, a Pillow image, pixels (H, W, 3), or an encoded JPEG, PNG or WebP or its path."""
 
 _MESSAGE_BYTES = 2**20
-_MESSAGE_IMAGES = 256
+_MESSAGE_IMAGES = 64
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,14 @@ def packed(images: Iterable[ImageLike]) -> Iterator[list[pb.ImageInput]]:
     group: list[pb.ImageInput] = []
     size = 0
     for image in map(image_input, images):
-        if group and (size + len(image.data) > _MESSAGE_BYTES or len(group) == _MESSAGE_IMAGES):
+        if group and size + len(image.data) > _MESSAGE_BYTES:
             yield group
             group, size = [], 0
         group.append(image)
         size += len(image.data)
+        if len(group) == _MESSAGE_IMAGES:
+            yield group
+            group, size = [], 0
     if group:
         yield group
 

@@ -1,16 +1,14 @@
 """A stream of analyses: images go up while labels come down."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 
 import grpc
 
 from pellucid.v1 import analysis_service_pb2 as pb
 from pellucid_client.analysis import Analysis, ImageLike, packed
 from pellucid_client.calls import Caller
-
-_PULLED = 64
+from pellucid_client.message_size import check_size
 
 
 async def analyses(
@@ -38,6 +36,7 @@ async def analyses(
                     attempts.progressed()
                     yield analysis
         except grpc.aio.AioRpcError as error:
+            upload.raise_failure()
             await caller.recover(attempts, error, repeatable=isinstance(images, Sequence))
             continue
         finally:
@@ -52,27 +51,29 @@ class _Upload:
 
     def __init__(self, first: pb.StreamAnalyzeRequest, images: Iterable[ImageLike]) -> None:
         self._first = first
-        self._images = iter(images)
+        self._groups = packed(images)
         self._failure: Exception | None = None
 
     async def messages(self) -> AsyncIterator[pb.StreamAnalyzeRequest]:
         yield self._first
-        while group := await self._pulled():
-            for inputs in packed(group):
-                yield pb.StreamAnalyzeRequest(images=inputs)
+        while request := await self._next():
+            yield request
 
-    async def _pulled(self) -> list[ImageLike]:
-        # In a thread: the iterable may wait for something, such as a stream of this very client.
+    async def _next(self) -> pb.StreamAnalyzeRequest | None:
+        # In a thread: images may be files, and the iterable may wait, as for a stream of this very client.
         try:
-            return await asyncio.to_thread(_taken, self._images)
+            group = await asyncio.to_thread(next, self._groups, None)
+            return None if group is None else _request(group)
         except Exception as error:
             self._failure = error
-            return []
+            return None
 
     def raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
 
 
-def _taken(images: Iterator[ImageLike]) -> list[ImageLike]:
-    return list(islice(images, _PULLED))
+def _request(images: list[pb.ImageInput]) -> pb.StreamAnalyzeRequest:
+    request = pb.StreamAnalyzeRequest(images=images)
+    check_size(request, "images", "send it as JPEG, PNG or WebP")
+    return request

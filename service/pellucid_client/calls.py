@@ -5,19 +5,23 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import TypeVar
 
 import grpc
+from google.protobuf.message import Message
 
 from pellucid.v1 import generation_service_pb2 as pb
 from pellucid_client.assembly import ImageMessage, whole_images
 from pellucid_client.errors import Internal
 from pellucid_client.image import Image
+from pellucid_client.message_size import check_size
 from pellucid_client.resume import Plan
 from pellucid_client.retry import Attempts, RetryBudget, RetryPolicy
 from pellucid_client.status import error_from_call
 
-Request = TypeVar("Request")
+Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response")
 ImageRequest = TypeVar("ImageRequest", pb.StreamGenerateRequest, pb.StreamEditRequest, pb.InterpolateRequest)
 Images = TypeVar("Images", bound=ImageMessage)
+
+_INSTEAD = "ask in several calls"
 
 
 class Caller:
@@ -66,6 +70,7 @@ class Caller:
         request_id: str = "",
     ) -> Response:
         """Call a method whose answer depends on nothing but the request."""
+        check_size(request, "request", _INSTEAD)
         attempts = self.attempts(timeout_s)
         while True:
             try:
@@ -83,6 +88,7 @@ class Caller:
         timeout_s: float,
     ) -> AsyncGenerator[Image, None]:
         """Give a stream's images in order; a stream that breaks is continued with the first one missing."""
+        check_size(plan.request, "request", _INSTEAD)
         attempts = self.attempts(timeout_s)
         done, version = 0, ""
         while True:

@@ -53,10 +53,10 @@ _UNITS: dict[type, generation_service_pb2.MoveUnit.ValueType] = {
 
 
 def edit_set(moves: Mapping[str, Amount] | None, locks: Iterable[str]) -> image_pb2.EditSet:
-    """Return the edit set of moves by axis and of locked axes, each named by its last part."""
+    """Return the edit set of moves by axis and of locked axes, each named by its last part; a lock counts once."""
     return image_pb2.EditSet(
         moves=[_move(axis, amount) for axis, amount in (moves or {}).items()],
-        locks=[locks] if isinstance(locks, str) else list(locks),
+        locks=dict.fromkeys([locks] if isinstance(locks, str) else locks),
     )
 
 

@@ -6,10 +6,10 @@ PellucidError
   Unsupported        the model cannot do it, or a recipe belongs to other weights or axes
   Denied             the credentials are missing or not enough
   Transient          the same call may succeed later; `retry_after_s` where the gateway said when
-    Overloaded       too much in flight
+    Overloaded       too much in flight; the gateway always says when to come back
     Unavailable      nobody answers
   DeadlineExceeded   it took longer than the caller's time
-  Cancelled      the gateway's side gave the call up
+  Cancelled          the gateway's side gave the call up
   Internal           a fault in the gateway, or an answer against the contract
 """
 

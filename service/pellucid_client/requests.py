@@ -9,7 +9,7 @@ from pellucid_client import names, options
 from pellucid_client.edits import Amount, Sweep, edit_set
 from pellucid_client.errors import InvalidRequest
 from pellucid_client.options import ImageOptions
-from pellucid_client.sources import SourceLike, first_recipe, seed_range, source_messages
+from pellucid_client.sources import SEEDS, SourceLike, first_recipe, seed_range, source_messages
 
 PathName = Literal["spherical", "linear"]
 
@@ -95,7 +95,7 @@ def interpolation(
 
 
 def _origin(sources: SourceLike | Iterable[SourceLike], field: str) -> dict[str, Any]:
-    if isinstance(sources, range) and sources.step == 1:
+    if isinstance(sources, range) and sources.step == 1 and sources and sources[-1] < SEEDS:
         return {"seeds": seed_range(sources.start, len(sources))}
     return {"sources": source_messages(sources, field)}
 

@@ -1,9 +1,10 @@
 """When a failed call is tried again.
 
-Only what may succeed later (Transient: UNAVAILABLE and RESOURCE_EXHAUSTED) and what means the same when it is
-asked twice is tried again. The pause is the gateway's RetryInfo or an exponential back-off with jitter, whichever is
-longer. A client that mostly fails stops trying: every failure takes a token from its budget, every success gives a
-tenth back, and below half of the budget nothing is repeated (gRFC A6, "Throttling Retry Attempts").
+Only what may succeed later (Transient: UNAVAILABLE, and RESOURCE_EXHAUSTED with RetryInfo) and what means the same
+when it is asked twice is tried again. The pause is the gateway's RetryInfo or an exponential back-off with jitter,
+whichever is longer. A client that mostly fails stops trying: every failure takes a token from its budget, every
+success gives a tenth back, and below half of the budget nothing is repeated (gRFC A6, "Throttling Retry Attempts").
+An attempt that brought a part of a stream before it broke gives a whole token back.
 """
 
 import random
@@ -40,7 +41,14 @@ class RetryBudget:
 
     def succeeded(self) -> None:
         """Give a tenth of a token back."""
-        self._tokens = min(self._tokens + 0.1, self._size)
+        self._give(0.1)
+
+    def progressed(self) -> None:
+        """Give a whole token back."""
+        self._give(1.0)
+
+    def _give(self, tokens: float) -> None:
+        self._tokens = min(self._tokens + tokens, self._size)
 
 
 class Attempts:
@@ -51,14 +59,15 @@ class Attempts:
         self._budget = budget
         self._end = time.monotonic() + timeout_s
         self._fruitless = 0
+        self._fruitful = False
 
     def remaining_s(self) -> float:
         """Return the time that is left, at least 0."""
         return max(self._end - time.monotonic(), 0.0)
 
     def progressed(self) -> None:
-        """Count from the first attempt again."""
-        self._fruitless = 0
+        """Count from the first attempt again, should this one break, and tell the budget."""
+        self._fruitful = True
 
     def succeeded(self) -> None:
         """Tell the budget."""
@@ -66,6 +75,9 @@ class Attempts:
 
     def pause_s(self, error: PellucidError) -> float | None:
         """Return how long to wait before the next attempt; None where there is to be none."""
+        if self._fruitful:
+            self._fruitless, self._fruitful = 0, False
+            self._budget.progressed()
         self._fruitless += 1
         if not isinstance(error, Transient) or not self._budget.failed():
             return None

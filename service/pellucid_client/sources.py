@@ -34,10 +34,14 @@ def seed_range(first: int | None, count: int | None) -> generation_service_pb2.S
 
 
 def source_messages(sources: SourceLike | Iterable[SourceLike], field: str = "sources") -> list[image_pb2.Source]:
-    """Return the messages of one or several sources, in order."""
+    """Return the messages of one or several sources, in order; InvalidRequest where there is none."""
     single = isinstance(sources, Integral | Latent | Image | image_pb2.Recipe | np.ndarray)
     items: Iterable[Any] = [sources] if single else sources  # type: ignore[assignment]
-    return [message for item in items for message in _messages(item, field)]
+    messages = [message for item in items for message in _messages(item, field)]
+    if not messages:
+        # The gateway would take it for the default and draw a seed.
+        raise InvalidRequest.of(field, "there is none; at least one is needed")
+    return messages
 
 
 def first_recipe(sources: Sequence[image_pb2.Source]) -> image_pb2.Recipe | None:
@@ -66,7 +70,7 @@ def _array_messages(array: NDArray[Any], field: str) -> Iterator[image_pb2.Sourc
         yield from (image_pb2.Source(seed=_checked_seed(int(seed))) for seed in array.ravel())
     elif np.issubdtype(array.dtype, np.floating) and array.ndim in (1, 2):
         rows = np.atleast_2d(array)  # (N, D)
-        yield from (image_pb2.Source(latent=Latent(row.astype(np.float32)).message()) for row in rows)
+        yield from (image_pb2.Source(latent=Latent(row.astype(np.float32)).message()) for row in rows if row.size)
     else:
         raise InvalidRequest.of(field, f"an array {array.shape} of {array.dtype} is no latent (D,) or (N, D)")
 

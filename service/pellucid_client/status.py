@@ -56,8 +56,13 @@ def error_from_status(status: status_pb2.Status, request_id: str = "") -> Pelluc
         error_details_pb2.BadRequest(),
         error_details_pb2.RetryInfo(),
     )
-    found = [detail.Unpack(kind) for kind in (info, bad_request, retry) for detail in status.details]
+    for detail in status.details:
+        for one in (info, bad_request, retry):
+            detail.Unpack(one)
     kind = _BY_NUMBER.get(status.code, Internal)
+    if kind is Overloaded and not retry.HasField("retry_delay"):
+        # The gateway always says when to come back; without that it is gRPC itself, refusing a message for its size.
+        kind = InvalidRequest
     error = kind(
         status.message or code_pb2.Code.Name(status.code),
         reason=info.reason,
@@ -68,7 +73,7 @@ def error_from_status(status: status_pb2.Status, request_id: str = "") -> Pelluc
         error.violations = tuple(
             Violation(violation.field, violation.description) for violation in bad_request.field_violations
         )
-    if isinstance(error, Transient) and any(found) and retry.HasField("retry_delay"):
+    if isinstance(error, Transient) and retry.HasField("retry_delay"):
         error.retry_after_s = retry.retry_delay.ToTimedelta().total_seconds()
     return error
 

@@ -19,7 +19,7 @@ from pellucid_client.demo.stack import Stack
 from pellucid_gateway import latents
 
 ROOT = Path(__file__).parents[2]
-START_TIMEOUT_S = 300.0
+START_TIMEOUT_S = 120.0
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import pytest
 import tritonclient.grpc as triton
 from PIL import Image
 
+from pellucid.v1 import model_pb2
 from pellucid_client import Client
 from pellucid_client.demo.stack import Stack
 from pellucid_gateway import latents
@@ -27,8 +28,9 @@ def pixels(client: Client, *seeds: int) -> np.ndarray:
 
 
 def test_digiface_is_measured_exact(client: Client) -> None:
-    [version] = client.model("digiface").versions
-    assert version.determinism == 1  # DETERMINISM_EXACT
+    model = client.model("digiface")
+    [version] = [version for version in model.versions if version.name == model.default_version]
+    assert version.determinism == model_pb2.DETERMINISM_EXACT
 
 
 def test_a_seed_alone_and_in_a_batch_of_sixteen_gives_the_pixels_of_onnx_runtime(

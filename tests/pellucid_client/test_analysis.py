@@ -1,3 +1,4 @@
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -6,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pellucid_client import Client, InvalidRequest, Unavailable
+from pellucid_client import AsyncClient, Client, InvalidRequest, Unavailable
 from tests.pellucid_client.faces import got
 from tests.pellucid_client.servicers import Fault, ToyGateway
 
@@ -35,6 +36,19 @@ async def test_one_image_may_come_alone(client: Any) -> None:
 async def test_pixels_of_another_kind_are_refused(client: Any) -> None:
     with pytest.raises(InvalidRequest, match=r"float64 \(4, 4, 3\)"):
         await got(client.analyze("labels", [np.zeros((4, 4, 3))]))
+
+
+async def test_images_beyond_one_message_are_refused_before_the_call(client: Any, gateway: ToyGateway) -> None:
+    large = np.zeros((1300, 1300, 3), dtype=np.uint8)
+    with pytest.raises(InvalidRequest, match=r"images: a message of 50700\d\d bytes .* 4194304; stream_analyze takes"):
+        await got(client.analyze("labels", large))
+    assert gateway.requests == []
+
+
+async def test_an_image_beyond_one_message_ends_a_stream(client: Any) -> None:
+    large = np.zeros((1300, 1300, 3), dtype=np.uint8)
+    with pytest.raises(InvalidRequest, match="send it as JPEG, PNG or WebP"):
+        await got(client.stream_analyze("labels", [pixels(1), large]))
 
 
 async def test_a_stream_measures_all_in_order(client: Any, gateway: ToyGateway) -> None:
@@ -78,6 +92,38 @@ async def test_an_error_of_the_callers_own_images_reaches_the_caller(client: Any
 
     with pytest.raises(ValueError, match="mine"):
         await got(client.stream_analyze("labels", images()))
+
+
+async def test_an_image_that_cannot_be_sent_is_the_stream_s_error(client: Any, tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match=r"float64 \(4, 4, 3\)"):
+        await got(client.stream_analyze("labels", [np.zeros((4, 4, 3))]))
+    with pytest.raises(FileNotFoundError, match=r"missing\.png"):
+        await got(client.stream_analyze("labels", [pixels(1), tmp_path / "missing.png"]))
+
+
+async def test_the_callers_own_error_comes_before_the_call_s(client: Any, gateway: ToyGateway) -> None:
+    def images() -> Iterator[Any]:
+        yield from [pixels(1)] * 64
+        raise ValueError("mine")
+
+    gateway.faults.append(Fault(after_images=63, after_s=0.5))
+    with pytest.raises(ValueError, match="mine"):
+        await got(client.stream_analyze("labels", images()))
+
+
+async def test_files_are_read_outside_the_event_loop(target: str, tmp_path: Path) -> None:
+    class Watched(type(tmp_path)):
+        def read_bytes(self) -> bytes:
+            readers.append(threading.current_thread())
+            return bytes(super().read_bytes())
+
+    readers: list[threading.Thread] = []
+    PIL.Image.fromarray(pixels(4)).save(tmp_path / "face.png")
+    async with AsyncClient(target) as client:
+        [analysis] = [one async for one in client.stream_analyze("labels", [Watched(tmp_path / "face.png")])]
+    assert analysis["happiness"] == 4
+    assert threading.current_thread() not in readers
+    assert len(readers) == 1
 
 
 def test_a_stream_of_images_may_be_measured_by_the_same_client(target: str) -> None:

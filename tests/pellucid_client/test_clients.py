@@ -1,4 +1,6 @@
 import inspect
+import time
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ from pellucid_client import (
     Unavailable,
 )
 from tests.pellucid_client.faces import got
-from tests.pellucid_client.servicers import ToyGateway
+from tests.pellucid_client.servicers import Fault, ToyGateway
 
 
 def colours(images: list[Any]) -> list[tuple[int, ...]]:
@@ -148,6 +150,12 @@ async def test_controls_that_were_not_given_are_absent(client: Any, gateway: Toy
         ({"seeds": [2**64]}, "seed"),
         ({"seeds": ["7"]}, "seeds"),
         ({"latents": np.zeros((1, 2, 3))}, "latents"),
+        ({"seeds": []}, "seeds"),
+        ({"seeds": range(0)}, "seeds"),
+        ({"seeds": range(2**64 - 1, 2**64 + 1)}, "seed"),
+        ({"latents": np.zeros((0, 3))}, "latents"),
+        ({"latents": np.array([])}, "latents"),
+        ({"latents": []}, "latents"),
         ({"seed": 1, "format": "gif"}, "format"),
         ({"seed": 1, "priority": "urgent"}, "priority"),
     ],
@@ -159,6 +167,27 @@ async def test_a_bad_argument_is_refused_before_the_call(
         await got(client.generate("toy", **given))
     assert caught.value.violations[0].field == field
     assert gateway.requests == []
+
+
+async def test_an_edit_of_nothing_is_refused_before_the_call(client: Any, gateway: ToyGateway) -> None:
+    for call in (client.edit, client.stream_edit):
+        with pytest.raises(InvalidRequest, match="sources: there is none"):
+            await got(call([], {"happiness": 1}, model="toy"))
+    assert gateway.requests == []
+
+
+async def test_what_is_too_large_for_a_message_is_refused_before_the_call(client: Any, gateway: ToyGateway) -> None:
+    latents = np.zeros((5000, 512), dtype=np.float32)
+    for call in (client.generate, client.stream_generate):
+        with pytest.raises(InvalidRequest, match="is above the limit of 4194304; ask in several calls"):
+            await got(call("toy", latents=latents))
+    assert gateway.requests == []
+
+
+async def test_an_axis_is_locked_once(client: Any, gateway: ToyGateway) -> None:
+    await got(client.edit(1, {"happiness": 1}, locks=["b", "a", "b"], model="toy"))
+    await got(client.edit(1, {"happiness": 1}, locks="a", model="toy"))
+    assert [list(request.edit.locks) for request in gateway.requests] == [["b", "a"], ["a"]]
 
 
 async def test_an_edit_of_a_seed_needs_a_model(client: Any) -> None:
@@ -218,6 +247,18 @@ def test_a_closed_client_says_so(target: str) -> None:
     client.close()
     with pytest.raises(RuntimeError, match="the client is closed"):
         client.models()
+
+
+def test_a_client_that_is_closed_lets_go_of_a_call_between_its_attempts(gateway: ToyGateway, target: str) -> None:
+    gateway.faults.append(Fault(retry_after_s=20))
+    client = Client(target)
+    with ThreadPoolExecutor(1) as others:
+        waiting = others.submit(lambda: client.generate("toy", seed=1))
+        while not gateway.requests:
+            time.sleep(0.01)
+        client.close()
+        with pytest.raises(CancelledError):
+            waiting.result(10)
 
 
 def test_both_faces_have_the_same_methods_signatures_and_documentation() -> None:

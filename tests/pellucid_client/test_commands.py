@@ -154,6 +154,40 @@ def test_moves_and_sweeps_are_read_with_their_units() -> None:
     assert arguments.sweep(None) is None
 
 
+@pytest.mark.parametrize("text", ["a:-inf..inf", "a:1.5..2.5", "a:0..256", "a:4..-4", "a:0..1" + "0" * 30])
+def test_a_sweep_of_other_than_1_to_256_whole_numbers_is_named(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match=text):
+        arguments.sweep(text)
+
+
+def test_one_range_of_seeds_alone_stays_a_range() -> None:
+    assert arguments.sources(["0..999999"]) == range(1_000_000)
+    assert arguments.sources(["0..2", "7"]) == [0, 1, 2, 7]
+
+
+def test_edit_sends_one_range_of_seeds_as_two_numbers(gateway: ToyGateway, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("edit", "toy", "5..7", "--move", "happiness:1") == 0
+    assert (gateway.requests[0].seeds.first, gateway.requests[0].seeds.count) == (5, 3)
+    assert "wrote 3 images" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["generate", "toy", "--latents", "missing.npy"],
+        ["generate", "toy", "--latents", "empty.npy"],
+        ["generate", "toy", "--count", "10000000000"],
+        ["generate", "toy", "--sheet", "sheet.xyz"],
+        ["edit", "toy", "1", "--sweep", "happiness:-inf..inf"],
+        ["edit", "toy", "0..1000000000", "--move", "happiness:1"],
+    ],
+)
+def test_a_wrong_value_is_wrong_usage_before_anything_is_made(gateway: ToyGateway, words: list[str]) -> None:
+    Path("empty.npy").touch()
+    assert run(*words) == 2
+    assert gateway.requests == []
+
+
 @pytest.mark.parametrize("text", ["happiness", ":2", "a:b:2", "a:steps:2:3", "a:much"])
 def test_a_move_that_cannot_be_read_is_named(text: str) -> None:
     with pytest.raises(typer.BadParameter, match=text):
@@ -165,7 +199,7 @@ def test_an_axis_moved_twice_is_refused() -> None:
         arguments.moves(["a:1", "a:2"])
 
 
-@pytest.mark.parametrize("text", ["seven", "1..x", "missing.json", "missing.npy"])
+@pytest.mark.parametrize("text", ["seven", "1..x", "2..1", "0..1000000", "missing.json", "missing.npy"])
 def test_a_source_that_cannot_be_read_is_named(text: str) -> None:
     with pytest.raises(typer.BadParameter, match=text):
         arguments.sources([text])

@@ -1,5 +1,7 @@
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import pytest
 
@@ -58,3 +60,19 @@ def test_a_stream_that_is_left_is_closed(thread: LoopThread) -> None:
     assert next(items) == 0
     items.close()
     assert closed == [True]
+
+
+def test_who_waits_for_a_result_is_let_go_when_the_loop_ends() -> None:
+    running = LoopThread()
+    begun = threading.Event()
+
+    async def endless() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    with ThreadPoolExecutor(1) as others:
+        waiting = others.submit(lambda: running.run(endless()))
+        assert begun.wait(10)
+        running.stop()
+        with pytest.raises(CancelledError):
+            waiting.result(10)

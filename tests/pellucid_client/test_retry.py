@@ -25,7 +25,7 @@ from tests.pellucid_client.servicers import Fault, ToyGateway
 async def test_a_call_is_repeated_with_the_same_seed_and_identifier(
     client: Any, gateway: ToyGateway, code: grpc.StatusCode
 ) -> None:
-    gateway.faults.extend([Fault(code, retry_after_s=0.01), Fault(code)])
+    gateway.faults.extend([Fault(code, retry_after_s=0.01)] * 2)
     [image] = await got(client.generate("toy", format="png"))
     first, second, third = gateway.requests
     assert first == second == third
@@ -38,6 +38,7 @@ async def test_a_call_is_repeated_with_the_same_seed_and_identifier(
         (grpc.StatusCode.INVALID_ARGUMENT, InvalidRequest),
         (grpc.StatusCode.FAILED_PRECONDITION, Unsupported),
         (grpc.StatusCode.DEADLINE_EXCEEDED, DeadlineExceeded),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, InvalidRequest),
     ],
 )
 async def test_what_would_fail_again_is_not_repeated(
@@ -65,7 +66,7 @@ async def test_a_pause_beyond_the_deadline_is_not_waited_for(client: Any, gatewa
 
 
 async def test_attempts_come_to_an_end(target: str, gateway: ToyGateway) -> None:
-    gateway.faults.extend([Fault(grpc.StatusCode.RESOURCE_EXHAUSTED)] * 3)
+    gateway.faults.extend([Fault(grpc.StatusCode.RESOURCE_EXHAUSTED, retry_after_s=0.001)] * 3)
     async with AsyncClient(target, retry=RetryPolicy(attempts=3, first_pause_s=0.001)) as client:
         with pytest.raises(Overloaded):
             await client.models()
@@ -114,6 +115,36 @@ def test_a_success_gives_a_tenth_of_a_token_back() -> None:
         budget.succeeded()
     assert not budget.failed()
     assert RetryBudget(4.0).failed()
+
+
+async def test_what_is_not_said_when_to_repeat_is_repeated_where_nobody_answers(
+    client: Any, gateway: ToyGateway
+) -> None:
+    gateway.faults.append(Fault(grpc.StatusCode.UNAVAILABLE))
+    assert len(await got(client.generate("toy", seed=1))) == 1
+
+
+async def test_a_stream_may_break_as_often_as_it_progresses(client: Any, gateway: ToyGateway) -> None:
+    gateway.faults.extend([Fault(after_images=50)] * 11)
+    images = await got(client.stream_generate("toy", first_seed=0, count=600, format="raw"))
+    assert [image.index for image in images] == list(range(600))
+    assert len(gateway.requests) == 12
+
+
+def test_progress_gives_one_token_an_attempt_and_restarts_the_back_off() -> None:
+    policy = RetryPolicy(attempts=2, first_pause_s=1.0, budget=8)
+    budget = RetryBudget(8)
+    attempts = Attempts(policy, budget, timeout_s=1000)
+    for _ in range(5):
+        attempts.progressed()
+        attempts.progressed()
+        pause_s = attempts.pause_s(Unavailable("away"))
+        assert pause_s is not None
+        assert pause_s <= 1.0
+    # One token is gone, since a full budget takes none back.
+    assert [budget.failed() for _ in range(3)] == [True, True, False]
+    attempts.progressed()
+    assert attempts.pause_s(Unavailable("away")) is None
 
 
 async def test_a_stream_goes_on_with_the_first_missing_image(client: Any, gateway: ToyGateway) -> None:

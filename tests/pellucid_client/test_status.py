@@ -4,7 +4,7 @@ import grpc
 import pytest
 from google.rpc import status_pb2
 
-from pellucid_client import Internal, InvalidRequest, Overloaded, PellucidError, Transient, errors
+from pellucid_client import Internal, InvalidRequest, PellucidError, Transient, Unavailable, errors
 from pellucid_client.status import ERRORS, error_from_status
 from tests.pellucid_client.faces import got
 from tests.pellucid_client.servicers import Fault, ToyGateway
@@ -39,9 +39,15 @@ async def test_a_status_becomes_its_error_with_its_details(
 
 
 def test_no_retry_info_is_no_pause() -> None:
-    error = error_from_status(status_pb2.Status(code=8, message="full"))
-    assert isinstance(error, Overloaded)
+    error = error_from_status(status_pb2.Status(code=14, message="away"))
+    assert isinstance(error, Unavailable)
     assert error.retry_after_s is None
+
+
+def test_exhaustion_that_will_not_pass_is_a_wrong_request() -> None:
+    error = error_from_status(status_pb2.Status(code=8, message="Received message larger than max (5 vs. 4)"))
+    assert type(error) is InvalidRequest
+    assert str(error) == "Received message larger than max (5 vs. 4)"
 
 
 def test_a_code_nobody_knows_is_internal() -> None:

@@ -1,14 +1,20 @@
 """Sources, moves and sweeps as they are written on a command line."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import typer
 from google.protobuf.json_format import Parse, ParseError
+from numpy.typing import NDArray
 
 from pellucid.v1 import image_pb2
 from pellucid_client.edits import Amount, Distance, Steps, Sweep, Target
 from pellucid_client.sources import SourceLike
+
+MAX_SEEDS = 1_000_000
+_MAX_AMOUNTS = 256
 
 _UNITS: dict[str, type[Steps] | type[Target] | type[Distance]] = {
     "steps": Steps,
@@ -17,9 +23,23 @@ _UNITS: dict[str, type[Steps] | type[Target] | type[Distance]] = {
 }
 
 
-def sources(texts: list[str]) -> list[SourceLike]:
-    """Read sources: `7`, seeds `0..15` (both included), `face.json` (a recipe), `latents.npy` (N, D)."""
+def sources(texts: list[str]) -> Sequence[SourceLike]:
+    """Read sources: `7`, seeds `0..15` (both included), `face.json` (a recipe), `latents.npy` (N, D).
+
+    Seeds `0..15` alone stay a `range`, which travels as two numbers.
+    """
+    if len(texts) == 1:
+        return _sources(texts[0])
     return [source for text in texts for source in _sources(text)]
+
+
+def latents(path: Path) -> NDArray[Any]:
+    """Read latents (N, D) from a file."""
+    try:
+        with path.open("rb") as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
+    except (ValueError, OSError) as error:
+        raise typer.BadParameter(f"{str(path)!r} holds no latents: {error}") from error
 
 
 def moves(texts: list[str]) -> dict[str, Amount]:
@@ -40,20 +60,19 @@ def sweep(text: str | None) -> Sweep | None:
     axis, unit, rest = _axis_unit_rest(text)
     first, dots, last = rest.partition("..")
     if dots:
-        ends = int(_number(first, text)), int(_number(last, text))
-        return Sweep(axis, [float(amount) for amount in range(ends[0], ends[1] + 1)], unit)
+        return Sweep(axis, [float(amount) for amount in _whole_numbers(first, last, text, _MAX_AMOUNTS)], unit)
     return Sweep(axis, [_number(amount, text) for amount in rest.split(",")], unit)
 
 
-def _sources(text: str) -> list[SourceLike]:
+def _sources(text: str) -> Sequence[SourceLike]:
     path = Path(text)
     first, dots, last = text.partition("..")
     try:
         if path.suffix == ".json":
             return [Parse(path.read_text(), image_pb2.Recipe())]
         if path.suffix == ".npy":
-            return [np.load(path, allow_pickle=False)]
-        return list(range(int(first), int(last) + 1)) if dots else [int(text)]
+            return [latents(path)]
+        return _whole_numbers(first, last, text, MAX_SEEDS) if dots else [int(text)]
     except (ValueError, ParseError, OSError) as error:
         raise typer.BadParameter(f"{text!r} is no seed, range of seeds, recipe or latents: {error}") from error
 
@@ -63,6 +82,16 @@ def _axis_unit_rest(text: str) -> tuple[str, type[Steps] | type[Target] | type[D
     if not axis or len(unit) > 1 or any(name not in _UNITS for name in unit):
         raise typer.BadParameter(f"{text!r} is not AXIS:AMOUNT or AXIS:(steps|target|distance):AMOUNT")
     return axis, _UNITS[unit[0] if unit else "steps"], rest
+
+
+def _whole_numbers(first: str, last: str, within: str, most: int) -> range:
+    try:
+        low, high = int(first), int(last)
+    except ValueError as error:
+        raise typer.BadParameter(f"{first!r} and {last!r} in {within!r} are not both whole numbers") from error
+    if not 1 <= high - low + 1 <= most:
+        raise typer.BadParameter(f"{within!r} means {max(high - low + 1, 0)} numbers, not 1 to {most}")
+    return range(low, high + 1)
 
 
 def _number(text: str, within: str) -> float:

@@ -44,7 +44,8 @@ def edit(
             model=model,
             **files.options(controls.given()),
         )
-        total = len(source_messages(starts)) * (len(swept.amounts) if swept else 1)
+        count = len(starts if isinstance(starts, range) else source_messages(starts))
+        total = count * (len(swept.amounts) if swept else 1)
         files.write(images, total, lambda kept: _sheet(kept, swept, model))
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from pellucid_client.commands import arguments
 from pellucid_client.commands.connection import Connection
 from pellucid_client.commands.flatten import flattened
 from pellucid_client.commands.image_files import ImageFiles
@@ -22,13 +23,15 @@ def generate(
     controls: ModelControls,
     files: ImageFiles,
     seed: Annotated[list[int] | None, typer.Option(help="A seed; repeatable. Default: a random one.")] = None,
-    count: Annotated[int | None, typer.Option(help="Images of seeds in a row, from --seed on.", min=1)] = None,
+    count: Annotated[
+        int | None, typer.Option(help="Images of seeds in a row, from --seed on.", min=1, max=arguments.MAX_SEEDS)
+    ] = None,
     latents: Annotated[Path | None, typer.Option(help="Latents (N, D), as .npy.", metavar="FILE.npy")] = None,
 ) -> None:
     """Generate images from seeds or latents."""
     if count is not None and (len(seed or []) > 1 or latents is not None):
         raise typer.BadParameter("--count goes with at most one --seed, and not with --latents")
-    values = np.load(latents, allow_pickle=False) if latents else None
+    values = arguments.latents(latents) if latents else None
     seeds = seed if seed and count is None else None
     with connection.client() as client:
         images = client.stream_generate(

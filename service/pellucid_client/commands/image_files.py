@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+import PIL.Image
 import typer
 
 from pellucid_client.commands.printing import as_dict, print_json, tracked
@@ -15,6 +16,12 @@ from pellucid_client.options import ImageOptions
 from pellucid_client.sheet import ContactSheet
 
 _SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
+
+
+def _drawable(sheet: Path | None) -> Path | None:
+    if sheet is not None and PIL.Image.registered_extensions().get(sheet.suffix.lower()) not in PIL.Image.SAVE:
+        raise typer.BadParameter(f"{str(sheet)!r} does not end like a picture, as .png does")
+    return sheet
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,9 @@ class ImageFiles:
     ] = "jpeg"
     quality: Annotated[int | None, typer.Option(help="Of JPEG, 1 to 100.")] = None
     recipes: Annotated[bool, typer.Option("--recipes", help="Write each image's recipe beside it.")] = False
-    sheet: Annotated[Path | None, typer.Option(help="Also draw a contact sheet.", metavar="FILE.png")] = None
+    sheet: Annotated[
+        Path | None, typer.Option(help="Also draw a contact sheet.", metavar="FILE.png", callback=_drawable)
+    ] = None
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each image.")] = False
 
     def options(self, controls: Controls | None) -> ImageOptions:

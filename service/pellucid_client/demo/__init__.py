@@ -1,0 +1,1 @@
+"""`pellucid demo`: starts the whole stack, makes pictures and measures what the axes do."""
