@@ -26,6 +26,8 @@ from pellucid_client.names import short_name
 
 _AXES = ("happiness", "surprise", "masculine", "sadness", "brightness", "age")
 _SHOWN_AXES = 6
+# Happiness and gender are nearly unrelated here; sadness goes with dark pictures, which a lock undoes.
+_PAIRS = (("happiness", "masculine"), ("sadness", "brightness"))
 # Two that look at the viewer, without hats or glasses.
 _IDENTITIES = (50, 67)
 _REACH = 4
@@ -79,10 +81,8 @@ class Showing:
 
     model: str
     axes: Sequence[axis_pb2.Axis]
-    moved: axis_pb2.Axis
-    """Moved with and without a lock, as `happiness`."""
-    locked: axis_pb2.Axis
-    """Locked or not meanwhile, as `masculine`."""
+    pairs: Sequence[tuple[axis_pb2.Axis, axis_pb2.Axis]]
+    """The first is moved, with and without a lock on the second."""
 
     @classmethod
     def of(cls, client: Client, model: str) -> "Showing":
@@ -92,34 +92,33 @@ class Showing:
         if len(order) < 2:
             raise StackError(f"{model} has {len(order)} axes, and the demo needs two: see `pellucid axes fit`")
         axes = [found[name] for name in order[:_SHOWN_AXES]]
-        return cls(model, axes, found[order[0]], found.get("masculine", found[order[1]]))
+        pairs = [(found[moved], found[locked]) for moved, locked in _PAIRS if {moved, locked} <= found.keys()]
+        return cls(model, axes, pairs or [(axes[0], axes[1])])
 
     def draw(self, client: Client, seeds: Sequence[int], out: Path) -> list[Path]:
         """Write both sheets."""
         reach = min([_REACH, *(axis.hard_limit_steps for axis in self.axes if axis.hard_limit_steps)])
         steps = [reach * k / _REACH for k in range(-_REACH, _REACH + 1)]
         names = [short_name(axis.name) for axis in self.axes]
-        moved, locked = short_name(self.moved.name), short_name(self.locked.name)
+        pairs = [(short_name(moved.name), short_name(locked.name)) for moved, locked in self.pairs]
         sheets = {
             out / "axes.png": axes_sheet(client, self.model, names, seeds, steps),
-            out / "locks.png": locks_sheet(client, self.model, moved, locked, seeds, steps),
+            out / "locks.png": locks_sheet(client, self.model, pairs, seeds, steps),
         }
         for path, sheet in sheets.items():
             sheet.draw().save(path)
         return list(sheets)
 
     def measure(self, client: Client, seeds: range) -> list[Effect]:
-        """Return each axis's effect on its own label, then the side effect on the locked one, free and locked."""
+        """Return each axis's effect on its own label, then each pair's side effect, free and locked."""
         effects = Effects(client, self.model, seeds, _MEASURED_STEPS)
         measurable = [axis for axis in self.axes if axis.extractor]
-        own = [effect for axis in measurable for effect in effects.of(axis, [axis])]
-        if not self.locked.extractor or not self.moved.extractor:
-            return own
-        return [
-            *own,
-            *effects.of(self.moved, [self.locked]),
-            *effects.of(self.moved, [self.moved, self.locked], self.locked),
-        ]
+        found = [effect for axis in measurable for effect in effects.of(axis, [axis])]
+        for moved, locked in self.pairs:
+            if moved.extractor and locked.extractor:
+                found += effects.of(moved, [locked])
+                found += effects.of(moved, [moved, locked], locked)
+        return found
 
 
 def _report(paths: list[Path], effects: list[Effect], samples: int, as_json: bool) -> None:

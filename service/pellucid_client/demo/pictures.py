@@ -21,16 +21,19 @@ def axes_sheet(
 
 
 def locks_sheet(
-    client: Client, model: str, moved: str, locked: str, seeds: Sequence[int], steps: Sequence[float]
+    client: Client, model: str, pairs: Sequence[tuple[str, str]], seeds: Sequence[int], steps: Sequence[float]
 ) -> ContactSheet:
-    """Return a sheet with two rows for each identity: moved along an axis, without and with a lock on another."""
-    free = _sweep(client, model, moved, seeds, steps)
-    held = _sweep(client, model, moved, seeds, steps, locks=[locked])
+    """Return a sheet with two rows for each identity and pair: the first axis moved, the second free and locked."""
+    swept = {
+        f"{moved}, {locked} locked" if lock else moved: _sweep(client, model, moved, seeds, steps, lock)
+        for moved, locked in pairs
+        for lock in ([], [locked])
+    }
     rows: list[Row] = []
     for number, seed in enumerate(seeds):
         rows.append(Row(f"identity {seed}"))
-        rows += [Row("nothing locked", free[number]), Row(f"{locked} locked", held[number])]
-    return ContactSheet(rows, _captions(steps), f"{model}: {moved}, with and without a lock on {locked}")
+        rows += [Row(caption, images[number]) for caption, images in swept.items()]
+    return ContactSheet(rows, _captions(steps), f"{model}: steps with and without a lock")
 
 
 def _sweep(
