@@ -26,8 +26,8 @@ setup: $(UV) ## The environment in .venv, by uv.lock (downloads about 3 GB the f
 	$(UV) sync --locked --quiet $(EXTRAS)
 
 models: setup ## The models that come from published weights, into model_repository/, and Triton's own environment
-	$(RUN) pellucid triton --prepare
 	$(RUN) pellucid export --all
+	$(RUN) pellucid triton --prepare
 
 demo: models ## Pictures: real faces moved along their axes, through Triton and the gateway
 	$(RUN) pellucid demo

@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from pellucid_triton.addresses import Address, choose_ports
 from pellucid_triton.control import ModelStatus
 from pellucid_triton.errors import LauncherError
 from pellucid_triton.gateway_process import GatewayProcess
@@ -39,11 +40,15 @@ def triton(
     threads: _Threads = 0,
     log_file: _LogFile = None,
     as_json: _Json = False,
+    prepare: Annotated[bool, typer.Option("--prepare", help="Only make the environment that the models need.")] = False,
 ) -> None:
     """Run the embedded Triton alone, restarting it after a crash, until interrupted."""
     with _foreground():
         settings = Settings(repository, host, grpc_port, http_port, metrics_port, threads=threads, log_file=log_file)
         server = TritonServer(settings)
+        if prepare:
+            server.prepare()
+            return
         with _supervised(server):
             _announce(_facts(server), server.models(), as_json)
             threading.Event().wait()
@@ -62,12 +67,14 @@ def up(
 ) -> None:
     """Run the gateway and an embedded Triton, restarting either after a crash, until interrupted."""
     with _foreground():
+        # A gateway that cannot listen is told of now, not after Triton's start.
+        choose_ports([Address.parse(address)])
         server = TritonServer(Settings(repository, threads=threads, log_file=log_file))
-        gateway_log = server.log_file.with_name(f"gateway-of-{server.log_file.name}")
-        gateway = GatewayProcess(address, server.addresses.grpc, repository, gateway_log, gateway_module)
+        gateway_log = server.log_file.with_stem(f"{server.log_file.stem}-gateway")
         # Left in the opposite order: the gateway drains while Triton still answers.
         with ExitStack() as stack:
             stack.enter_context(_supervised(server))
+            gateway = GatewayProcess(address, server.addresses.grpc, repository, gateway_log, gateway_module)
             stack.enter_context(_supervised(gateway))
             facts = {"gateway": gateway.address, "gateway_log": str(gateway.log_file), **_facts(server)}
             _announce(facts, server.models(), as_json)

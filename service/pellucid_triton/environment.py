@@ -59,20 +59,26 @@ class Environment:
 def ensure_environment(name: LockName, cache_dir: Path) -> Environment:
     """Return the environment of the lock `name`, making it first where it is missing or unfinished.
 
-    Safe in several processes at once. Raises EnvironmentBuildError with uv's own words.
+    Safe in several processes at once. Raises EnvironmentBuildError with uv's own words, and where the cache
+    directory cannot be written.
     """
     interpreter = find_interpreter()
     lock = (resources.files("pellucid_triton") / "requirements" / f"{name}.txt").read_bytes()
     digest = hashlib.sha256(lock + str(interpreter).encode()).hexdigest()[:16]
     directory = cache_dir / digest
-    if not _is_complete(directory):
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        with _locked(cache_dir / f"{digest}.lock"):
-            # Another process may have finished it while this one waited.
-            if not _is_complete(directory):
-                _remove_unfinished(directory)
-                _log.info("making the embedded Triton's environment (%s) in %s", _SIZE[name], directory)
-                _build(lock, directory, interpreter)
+    try:
+        if not _is_complete(directory):
+            cache_dir.mkdir(parents=True, exist_ok=True)
+            with _locked(cache_dir / f"{digest}.lock"):
+                # Another process may have finished it while this one waited.
+                if not _is_complete(directory):
+                    _remove_unfinished(directory)
+                    _log.info("making the embedded Triton's environment (%s) in %s", _SIZE[name], directory)
+                    _build(lock, directory, interpreter)
+    except OSError as error:
+        raise EnvironmentBuildError(
+            f"the cache {cache_dir} cannot be used ({error}); XDG_CACHE_HOME names the folder of another"
+        ) from error
     return Environment(directory, interpreter)
 
 

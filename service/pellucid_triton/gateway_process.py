@@ -3,22 +3,22 @@
 import os
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from pellucid_triton.addresses import Address, choose_ports
 from pellucid_triton.errors import StartError
 from pellucid_triton.guarded_process import GuardedProcess
 from pellucid_triton.logs import last_lines
-from pellucid_triton.ports import choose_ports
 
 
 class GatewayProcess:
-    """Runs a gateway at `address` (`host:port`, 0 for a free port) in front of a Triton.
+    """Runs a gateway at `address` (`host:port`) in front of a Triton.
 
+    Port 0 takes a free one at the first start, and keeps it over restarts; until then `address` shows 0.
     `module` may name another program that reads the same variables and answers grpc.health.v1.
     """
 
@@ -34,12 +34,11 @@ class GatewayProcess:
         timeout_s: float = 60.0,
         grace_s: float = 20.0,
     ) -> None:
-        host, _, port = address.rpartition(":")
-        self.address = f"{host}:{choose_ports(host, [int(port)])[0]}"
+        self._address = Address.parse(address)
+        self.address = address
         self.log_file = log_file
         self._command = (sys.executable, "-m", module)
-        self._variables: Mapping[str, str] = {
-            "PELLUCID_ADDRESS": self.address,
+        self._variables = {
             "PELLUCID_TRITON_ADDRESS": triton_address,
             "PELLUCID_MODEL_REPOSITORY": str(repository.resolve()),
         }
@@ -53,15 +52,20 @@ class GatewayProcess:
         return self._process.pid if self._process else None
 
     def start(self) -> None:
-        """Start the gateway and return when its health service says SERVING; raises StartError."""
-        self.log_file.parent.mkdir(parents=True, exist_ok=True)
-        variables = {**os.environ, **self._variables}
+        """Start the gateway and return when its health service says SERVING.
+
+        Raises InvalidSettingError where its address cannot be listened on, and StartError.
+        """
+        (chosen,) = choose_ports([self._address])
+        self.address = str(chosen)
+        variables = {**os.environ, **self._variables, "PELLUCID_ADDRESS": self.address}
         self._process = GuardedProcess(self._command, variables, self.log_file, self._grace_s)
         try:
             self._wait_until_serving()
         except BaseException:
             self.stop()
             raise
+        self._address = chosen
 
     def wait(self, timeout_s: float | None = None) -> int | None:
         """Return the gateway's exit status once it has ended, or None when the time is over first."""
@@ -77,11 +81,14 @@ class GatewayProcess:
         options = [("grpc.enable_http_proxy", 0), ("grpc.max_reconnect_backoff_ms", 200)]
         with grpc.insecure_channel(self.address, options=options) as channel:
             stub = health_pb2_grpc.HealthStub(channel)
-            while not _is_serving(stub):
+            is_serving = False
+            while not is_serving:
+                is_serving = _is_serving(stub)
+                # Asked in any case: somebody else may be who answers at the address.
                 status = self.wait(0.05)
                 if status is not None:
                     raise StartError(f"the gateway ended with status {status}: {last_lines(self.log_file)}")
-                if time.monotonic() > deadline:
+                if not is_serving and time.monotonic() > deadline:
                     reason = f"the gateway was not serving within {self._timeout_s:g} s"
                     raise StartError(f"{reason}: {last_lines(self.log_file)}")
 

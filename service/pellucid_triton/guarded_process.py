@@ -5,8 +5,9 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
-from pellucid_triton.errors import StartError
+from pellucid_triton.errors import InvalidSettingError, StartError
 from pellucid_triton.shared_memory import sweep
 
 _GUARDIAN = Path(__file__).with_name("guardian.py")
@@ -16,7 +17,7 @@ class GuardedProcess:
     """Runs a command under a guardian (see guardian.py) and appends its output to a log file.
 
     `scratch` (a folder) and `shared_memory` (a prefix of segment names) are removed after its end.
-    Raises StartError when the command cannot be run at all.
+    Raises InvalidSettingError when the log cannot be written, and StartError when the command cannot be run.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class GuardedProcess:
         ]
         self._scratch = scratch
         self._shared_memory = shared_memory
-        with log_file.open("ab") as log:
+        with _open(log_file) as log:
             self._guardian = subprocess.Popen(
                 [*guardian, "--", *command],
                 stdin=subprocess.PIPE,
@@ -84,3 +85,11 @@ class GuardedProcess:
                 shutil.rmtree(self._scratch, ignore_errors=True)
             if self._shared_memory:
                 sweep(self._shared_memory)
+
+
+def _open(log_file: Path) -> BinaryIO:
+    try:
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        return log_file.open("ab")
+    except OSError as error:
+        raise InvalidSettingError(f"log_file: {log_file} cannot be written: {error.strerror}") from error

@@ -4,9 +4,14 @@
 <runtime>/backends/onnxruntime/   our python-based backends
 <runtime>/backends/pytorch/
 <runtime>/lib/                    libpython, so that nothing else of its folder is on the library path
+<runtime>/repository              a link to the model repository
+
+The server starts its stubs through a shell, and quotes no path: not the stub's, not the models'. So all of
+them begin with this folder, whose own path is one that a shell leaves as it is.
 """
 
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -28,7 +33,7 @@ class RuntimeDirectory:
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
-        self.path = Path(tempfile.mkdtemp(prefix="pellucid-triton-"))
+        self.path = Path(tempfile.mkdtemp(prefix="pellucid-triton-", dir=_parent()))
         self.backends = self.path / "backends"
         self._stub = self._copy_python_backend()
         self._copy_our_backends()
@@ -46,6 +51,12 @@ class RuntimeDirectory:
         """Return the folder to one who will remove it."""
         self._is_handed_over = True
         return self.path
+
+    def link_repository(self, repository: Path) -> Path:
+        """Return a path of the model repository that stands up to the server's shell."""
+        link = self.path / "repository"
+        link.symlink_to(repository.resolve())
+        return link
 
     def environment_variables(self, base: Mapping[str, str], threads: int) -> dict[str, str]:
         """Return the server's environment: the base without the caller's Python, with the server's own."""
@@ -97,3 +108,8 @@ class RuntimeDirectory:
         library = self._environment.interpreter.library
         if library is not None:
             (folder / library.name).symlink_to(library)
+
+
+def _parent() -> str:
+    usual = tempfile.gettempdir()
+    return usual if shlex.quote(usual) == usual else "/tmp"  # noqa: S108 - mkdtemp makes the name and the folder

@@ -7,7 +7,9 @@ guardian removes them; what is done here is for the case that launcher and guard
 """
 
 import os
+import re
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 _FOLDER = Path("/dev/shm")  # noqa: S108 - where Linux shows POSIX shared memory, not a temporary file
@@ -34,9 +36,11 @@ def sweep_dead_launchers() -> None:
     """Remove the segments of launchers of this PID namespace that no longer live."""
     own = f"{_FAMILY}-{_namespace()}-"
     for path in segments(own):
-        pid, birth = path.name.removeprefix(own).split("-")[:2]
-        if _birth(int(pid)) != birth:
-            path.unlink(missing_ok=True)
+        match = re.match(r"(\d+)-(\d+)-", path.name.removeprefix(own))
+        # What another user's launcher left is that user's to remove.
+        with suppress(PermissionError):
+            if match and _birth(int(match[1])) != match[2]:
+                path.unlink(missing_ok=True)
 
 
 def _namespace() -> str:
@@ -47,7 +51,8 @@ def _birth(pid: int) -> str | None:
     """Return when the process began, in clock ticks since boot, or None where there is none."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+    # A process may end between the opening of its file and the reading.
+    except (FileNotFoundError, ProcessLookupError):
         return None
     # The second field, a name in parentheses, may hold spaces; the start is the 22nd.
     return status.rpartition(")")[2].split()[19]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pellucid_triton.environment import Environment, ensure_environment
+from pellucid_triton.errors import EnvironmentBuildError
 
 pytestmark = pytest.mark.stack
 
@@ -19,8 +20,8 @@ print(ensure_environment("onnxruntime", Path(sys.argv[1])).directory)
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """A freshly made environment."""
-    return ensure_environment("onnxruntime", tmp_path_factory.mktemp("cache"))
+    """A freshly made environment, below a folder that a shell would take for two words."""
+    return ensure_environment("onnxruntime", tmp_path_factory.mktemp("the cache"))
 
 
 def test_it_holds_the_server_and_a_numpy_below_2(environment: Environment) -> None:
@@ -58,3 +59,9 @@ def test_two_processes_at_once_make_one_environment(tmp_path: Path) -> None:
         made = {run.result().stdout for run in runs}
     assert len(made) == 1
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [Path(made.pop().strip()).name]
+
+
+def test_a_cache_that_cannot_be_made_is_an_error_that_names_its_variable(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EnvironmentBuildError, match=rf"the cache {tmp_path}/file/cache .* XDG_CACHE_HOME"):
+        ensure_environment("onnxruntime", tmp_path / "file" / "cache")

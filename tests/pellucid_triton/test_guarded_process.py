@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pellucid_triton.errors import StartError
+from pellucid_triton.errors import InvalidSettingError, StartError
 from pellucid_triton.guarded_process import GuardedProcess
 
 _SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -94,3 +94,8 @@ def test_a_killed_launcher_takes_the_process_with_it(tmp_path: Path) -> None:
         process = psutil.Process(int(running.stdout.readline()))
         running.kill()
     process.wait(10)
+
+
+def test_a_log_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettingError, match=f"log_file: {tmp_path} cannot be written: Is a directory"):
+        GuardedProcess(_SLEEPER, os.environ, tmp_path, 5.0)

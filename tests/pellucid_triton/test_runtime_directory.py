@@ -1,4 +1,5 @@
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,16 @@ def test_a_stub_without_libpython_is_an_error_that_says_what_to_install(tmp_path
 def test_a_stub_that_loads_passes(tmp_path: Path) -> None:
     with RuntimeDirectory(_environment(tmp_path)) as runtime:
         runtime.check_stub({})
+
+
+@pytest.mark.parametrize("name", ["two words", "it's", "a;b"])
+def test_its_paths_stand_up_to_a_shell(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    temporary, repository = tmp_path / name, tmp_path / f"{name} too"
+    temporary.mkdir()
+    repository.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with RuntimeDirectory(_environment(tmp_path)) as runtime:
+        link = runtime.link_repository(repository)
+        assert runtime.path.parent == Path("/tmp")
+        assert link.parent == runtime.path
+        assert link.samefile(repository)

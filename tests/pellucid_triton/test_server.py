@@ -1,7 +1,9 @@
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
@@ -11,12 +13,15 @@ import psutil
 import pytest
 import tritonclient.grpc as tritonclient
 
+from pellucid_triton.control import ModelStatus
+from pellucid_triton.errors import InvalidSettingError, StartError
 from pellucid_triton.server import TritonServer
-from pellucid_triton.settings import Settings
+from pellucid_triton.settings import Settings, default_cache_dir
 from pellucid_triton.shared_memory import segments
 from pellucid_triton.supervisor import BackOff, Phase, State, Supervisor
 from tests.pellucid_triton import networks
 from tests.pellucid_triton.inference import infer, rows, tensors
+from tests.pellucid_triton.ipv6 import needs_ipv6
 
 pytestmark = pytest.mark.stack
 
@@ -159,3 +164,78 @@ def test_requests_cancelled_in_the_queue_are_not_executed_and_later_ones_are_unh
             assert (statistics.inference_count, statistics.execution_count) == (1, 1)
     finally:
         server.stop()
+
+
+def test_paths_that_a_shell_would_split_are_served(
+    small_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spaced = tmp_path / "two words"
+    (spaced / "temporary").mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(spaced / "temporary"))
+    (spaced / "cache").symlink_to(default_cache_dir())
+    repository = small_repository.rename(spaced / "model repository")
+    networks.write(repository, "copy of affine", networks.affine())
+    settings = Settings(repository, cache_dir=spaced / "cache", log_file=spaced / "triton.log", start_timeout_s=30)
+    server = TritonServer(settings)
+    server.start()
+    try:
+        assert _total(server) == 8
+        assert {model.name: model.state for model in server.models()} == {
+            "affine": "READY",
+            "copy of affine": "UNAVAILABLE",
+        }
+    finally:
+        server.stop()
+
+
+@needs_ipv6
+def test_an_ipv6_address_is_listened_at(small_repository: Path) -> None:
+    server = TritonServer(Settings(small_repository, host="::1"))
+    server.start()
+    try:
+        assert server.addresses.grpc.startswith("[::1]:")
+        assert _total(server) == 8
+        assert _metric(server, "nv_inference_count") == 1
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("port", ["grpc_port", "http_port", "metrics_port"])
+def test_a_port_in_use_is_named_before_anything_is_started(small_repository: Path, port: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        taken = holder.getsockname()[1]
+        server = TritonServer(Settings(small_repository, **{port: taken}))
+        with pytest.raises(InvalidSettingError, match=f"port {taken} is in use on 127.0.0.1"):
+            server.start()
+    assert server.pid is None
+
+
+class _Unlisted(TritonServer):
+    """A server that does not say what it serves, until it is told to."""
+
+    is_listed = False
+
+    def models(self) -> list[ModelStatus]:
+        if self.is_listed:
+            return super().models()
+        raise StartError("no list")
+
+
+def test_a_start_that_fails_leaves_nothing_running_and_the_ports_open(small_repository: Path) -> None:
+    server = _Unlisted(Settings(small_repository))
+    assert server.addresses.grpc == "127.0.0.1:0"
+    with pytest.raises(StartError, match="no list"):
+        server.start()
+    assert server.pid is not None
+    assert not psutil.pid_exists(server.pid)
+    failed = server.addresses
+    server.is_listed = True
+    server.start()
+    started = server.addresses
+    server.stop()
+    assert started != failed
+    server.start()
+    assert server.addresses == started
+    server.stop()
+    with pytest.raises(StartError, match="Triton does not list its models"):
+        server.models()

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -61,3 +62,27 @@ def test_another_pid_namespace_is_left_alone() -> None:
         assert foreign.exists()
     finally:
         foreign.unlink()
+
+
+@pytest.mark.parametrize("rest", ["", "pid", "12", "12-", "12-x-segment", "-12-13-segment"])
+def test_a_name_that_is_not_a_launchers_is_left_alone(rest: str) -> None:
+    family, namespace, *_ = new_prefix().rsplit("-", 1)[0].rsplit("-", 3)
+    foreign = _SHARED / f"{family}-{namespace}-{rest}"
+    foreign.touch()
+    try:
+        sweep_dead_launchers()
+        assert foreign.exists()
+    finally:
+        foreign.unlink()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to become another user")
+def test_a_dead_launcher_of_another_user_is_left_to_that_user(dead_prefix: str) -> None:
+    segment = _SHARED / f"{dead_prefix}_region"
+    segment.touch()
+    code = (
+        "import os; from pellucid_triton.shared_memory import sweep_dead_launchers; "
+        "os.seteuid(65534); sweep_dead_launchers()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert segment.exists()
