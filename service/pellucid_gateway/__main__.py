@@ -75,6 +75,7 @@ def main() -> None:
             structlog.processors.JSONRenderer(),
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
     )
     uvloop.run(serve(settings))
 

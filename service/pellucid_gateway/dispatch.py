@@ -110,14 +110,9 @@ class Dispatcher:
         try:
             sent_ns = time.monotonic_ns()
             inference = _merge(members)
-            call = asyncio.create_task(self._backend.infer(inference))
-            if self._backend.cancels_safely:
-                _cancel_when_all_gone(call, members)
-            outputs = await call
+            outputs = await self._infer(inference, members)
             _check(outputs, inference, sum(member.work.rows for member in members))
             _split(outputs, members, sent_ns, time.monotonic_ns())
-        except asyncio.CancelledError:
-            call.cancel()
         except Exception as error:
             for member in members:
                 if not member.future.done():
@@ -125,6 +120,16 @@ class Dispatcher:
         finally:
             lane.in_flight -= 1
             self._send(key, lane)
+
+    async def _infer(self, inference: Inference, members: list[_Member]) -> Mapping[str, Tensor]:
+        if not self._backend.cancels_safely:
+            return await self._backend.infer(inference)
+        call = asyncio.create_task(self._backend.infer(inference))
+        _cancel_when_all_gone(call, members)
+        try:
+            return await call
+        except asyncio.CancelledError:
+            raise DeadlineExceeded("all who waited for the batch have gone") from None
 
 
 def _take(waiting: deque[_Member]) -> list[_Member]:

@@ -23,7 +23,10 @@ _log = structlog.get_logger()
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps the methods of our own services."""
+    """Wraps the methods of our own services, each once."""
+
+    def __init__(self) -> None:
+        self._wrapped: dict[str, Handler] = {}
 
     async def intercept_service(
         self,
@@ -31,11 +34,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler:
         """Wrap the handler that would serve the call."""
-        handler = await continuation(handler_call_details)
         method = handler_call_details.method
+        if method in self._wrapped:
+            return self._wrapped[method]
+        handler = await continuation(handler_call_details)
         if handler is None or not method.startswith(OURS):
             return handler
-        return _wrapped(handler, method)
+        return self._wrapped.setdefault(method, _wrapped(handler, method))
 
 
 def _wrapped(handler: "grpc.RpcMethodHandler[Any, Any]", method: str) -> Handler:

@@ -252,7 +252,7 @@ async def test_render_image_gives_a_picture_with_its_type(gateway: Gateway) -> N
 
 
 async def test_requests_of_different_callers_share_batches(gateway: Gateway) -> None:
-    gateway.backend.delay_s = 0.02
+    gateway.backend.delay_s = 0.5
     requests = [pb.GenerateRequest(model="models/paint", sources=[seed(k)], output=RAW) for k in range(20)]
     answers = await asyncio.gather(*(gateway.generation.Generate(request) for request in requests))
     assert [colour(one.images[0]) for one in answers] == [painted(latents.draw(k, 0, 4)) for k in range(20)]
