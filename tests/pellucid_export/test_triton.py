@@ -36,7 +36,7 @@ output {
   dims: 3
 }
 instance_group {
-  count: 1
+  count: 2
   kind: KIND_CPU
 }
 dynamic_batching {
