@@ -10,10 +10,12 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from benchmarks import report
-from benchmarks.measure import Result, closed_loop
+from benchmarks.measure import Result, Sample, alternating, closed_loop
 from benchmarks.systems import (
     BATCH,
     MODEL,
+    ONE,
+    System,
     gateway_systems,
     in_process,
     in_process_systems,
@@ -39,11 +41,21 @@ async def measure(
         ]
         results = [Result(system.name, system.work) for system in systems]
         for number in range(rounds + 1):
-            for system, result in zip(systems, results, strict=True):
-                sample = await closed_loop(system.call, system.clients, seconds)
-                if number:  # the first round warms up
+            samples = await _round(systems, seconds)
+            if number:  # the first round warms up
+                for sample, result in zip(samples, results, strict=True):
                     result.rounds.append(sample)
     return results
+
+
+async def _round(systems: list[System], seconds: float) -> list[Sample]:
+    compared = [system for system in systems if system.work == ONE]
+    together = await alternating([system.call for system in compared], seconds * len(compared))
+    taken = dict(zip((system.name for system in compared), together, strict=True))
+    return [
+        taken[system.name] if system.work == ONE else await closed_loop(system.call, system.clients, seconds)
+        for system in systems
+    ]
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import statistics
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -40,6 +40,20 @@ async def closed_loop(call: Call, clients: int, seconds: float) -> Sample:
     await asyncio.gather(*(client() for _ in range(clients)))
     sample.seconds = time.perf_counter() - started
     return sample
+
+
+async def alternating(calls: Sequence[Call], seconds: float) -> list[Sample]:
+    """Let one client make all calls in turn: what is compared to the millisecond must meet the same moments."""
+    samples = [Sample() for _ in calls]
+    started = time.perf_counter()
+    while time.perf_counter() < started + seconds:
+        for call, sample in zip(calls, samples, strict=True):
+            asked = time.perf_counter()
+            sample.images += await call()
+            sample.latencies_s.append(time.perf_counter() - asked)
+    for sample in samples:
+        sample.seconds = sum(sample.latencies_s)
+    return samples
 
 
 @dataclass

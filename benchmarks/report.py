@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import Result
+from benchmarks.systems import ONE
 
 DIRECT, UNARY, STREAM = "Triton, directly", "gateway, unary", "gateway, stream"
 PACKAGES = ("grpcio", "numpy", "onnxruntime", "tritonclient", "uvloop")
@@ -20,7 +21,7 @@ def figures(results: list[Result], machine: str) -> dict[str, Any]:
     by_name = {(result.system, result.work): result for result in results}
     batches = by_name[DIRECT, "batches of 16, 2 in flight"]
     stream = next(result for result in results if result.system == STREAM and result.work.endswith("raw"))
-    direct, unary = by_name[DIRECT, "1 image, 1 client"], by_name[UNARY, "1 image, 1 client"]
+    direct, unary = by_name[DIRECT, ONE], by_name[UNARY, ONE]
     return {
         "machine": {"processor": machine, "cores": os.cpu_count()},
         "versions": {package: version(package) for package in PACKAGES},

@@ -19,6 +19,8 @@ from pellucid.v1 import generation_service_pb2_grpc, image_pb2
 MODEL = "digiface"
 LATENT = 100
 BATCH = 16
+ONE = "1 image, 1 client"
+"""Work whose latencies are compared: measured call by call in turn."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ async def triton_systems(address: str, expected: np.ndarray) -> AsyncIterator[li
             return once
 
         yield [
-            System("Triton, directly", "1 image, 1 client", 1, call(latents(0, 1))),
+            System("Triton, directly", ONE, 1, call(latents(0, 1))),
             System("Triton, directly", "1 image, 16 clients", 16, call(latents(0, 1))),
             System("Triton, directly", "batches of 16, 2 in flight", 2, call(latents(0, BATCH))),
         ]
@@ -120,7 +122,7 @@ async def gateway_systems(address: str, expected: np.ndarray, stream_images: int
             return once
 
         yield [
-            System("gateway, unary", "1 image, 1 client", 1, one),
+            System("gateway, unary", ONE, 1, one),
             System("gateway, unary", "1 image, 16 clients", 16, one),
             System("gateway, stream", f"{stream_images} images, raw", 1, whole(raw)),
             System("gateway, stream", f"{stream_images} images, JPEG", 1, whole(image_pb2.OutputOptions())),

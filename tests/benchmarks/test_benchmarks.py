@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmarks.measure import Result, Sample, closed_loop
+from benchmarks.measure import Result, Sample, alternating, closed_loop
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,6 +34,24 @@ async def test_a_closed_loop_counts_every_image_of_every_client() -> None:
     sample = await closed_loop(call, clients=4, seconds=0.1)
     assert sample.images == 3 * len(sample.latencies_s)
     assert len(sample.latencies_s) >= 8
+
+
+async def test_alternating_calls_meet_the_same_moments() -> None:
+    made: list[str] = []
+
+    async def one() -> int:
+        made.append("one")
+        return 1
+
+    async def two() -> int:
+        made.append("two")
+        await asyncio.sleep(0.005)
+        return 2
+
+    samples = await alternating([one, two], 0.05)
+    assert made == ["one", "two"] * (len(made) // 2)
+    assert [sample.images for sample in samples] == [len(made) // 2, len(made)]
+    assert samples[1].seconds > samples[0].seconds
 
 
 def test_a_result_is_the_median_of_its_rounds() -> None:
