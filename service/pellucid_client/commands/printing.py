@@ -29,11 +29,12 @@ def print_json(value: object) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:
     """Print a table, at its full width where the output is no terminal."""
-    table = Table(*columns, title=title or None, title_justify="left")
+    table = Table(title=title or None, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    console = Console()
-    console.print(table, width=None if console.is_terminal else 200, soft_wrap=False)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def tracked(items: Iterable[T], total: int, what: str) -> Iterable[T]:
