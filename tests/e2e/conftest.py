@@ -72,8 +72,9 @@ class GatewayProcess:
             **settings,
         }
         self.address = environment["PELLUCID_ADDRESS"]
-        self._log = log.open("wb")
-        self.process = subprocess.Popen([sys.executable, "-m", "pellucid_gateway"], env=environment, stderr=self._log)
+        self.log = log
+        with log.open("wb") as stderr:
+            self.process = subprocess.Popen([sys.executable, "-m", "pellucid_gateway"], env=environment, stderr=stderr)
         self._wait()
 
     def _wait(self) -> None:
@@ -84,9 +85,7 @@ class GatewayProcess:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(30)
-        self._log.close()
-        return code
+        return self.process.wait(30)
 
 
 def free_port() -> int:

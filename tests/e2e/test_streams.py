@@ -3,7 +3,6 @@
 import time
 import urllib.request
 from collections.abc import Callable
-from pathlib import Path
 
 import grpc
 import numpy as np
@@ -82,4 +81,4 @@ def test_sigterm_lets_a_stream_under_way_end(gateway: GatewayProcess) -> None:
         seen += sum(len(message.images) for message in reader)
     assert seen == 1_000
     assert gateway.process.wait(30) == 0
-    assert "Traceback" not in Path(gateway._log.name).read_text()
+    assert "Traceback" not in gateway.log.read_text()
