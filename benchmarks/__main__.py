@@ -9,6 +9,8 @@ import platform
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import psutil
+
 from benchmarks import report
 from benchmarks.measure import Result, Sample, alternating, closed_loop
 from benchmarks.systems import (
@@ -70,9 +72,11 @@ def main() -> None:
     model = options.repository / MODEL / "1" / "model.onnx"
     log = options.out.with_suffix(".log")
     log.parent.mkdir(parents=True, exist_ok=True)
+    before = psutil.cpu_times()
     with Stack.of_repository(options.repository, log, START_TIMEOUT_S) as stack:
         results = asyncio.run(measure(stack.facts, model, options.seconds, options.rounds, options.stream_images))
-    figures = report.figures(results, platform.processor() or platform.machine())
+    machine = report.machine(platform.processor() or platform.machine(), before, psutil.cpu_times())
+    figures = report.figures(results, machine)
     report.write(figures, options.out)
     report.show(figures)
 

@@ -16,14 +16,21 @@ DIRECT, UNARY, STREAM = "Triton, directly", "gateway, unary", "gateway, stream"
 PACKAGES = ("grpcio", "numpy", "onnxruntime", "tritonclient", "uvloop")
 
 
-def figures(results: list[Result], machine: str) -> dict[str, Any]:
+def machine(processor: str, before: Any, after: Any) -> dict[str, Any]:
+    """Describe the machine, and what share of the time that was wanted its host gave to others (`psutil.cpu_times`)."""
+    stolen = getattr(after, "steal", 0.0) - getattr(before, "steal", 0.0)
+    used = after.user + after.system - before.user - before.system
+    return {"processor": processor, "cores": os.cpu_count(), "stolen_share": round(stolen / (used + stolen), 3)}
+
+
+def figures(results: list[Result], machine: dict[str, Any]) -> dict[str, Any]:
     """Gather rates, latencies and the ratios that matter."""
     by_name = {(result.system, result.work): result for result in results}
     batches = by_name[DIRECT, "batches of 16, 2 in flight"]
     stream = next(result for result in results if result.system == STREAM and result.work.endswith("raw"))
     direct, unary = by_name[DIRECT, ONE], by_name[UNARY, ONE]
     return {
-        "machine": {"processor": machine, "cores": os.cpu_count()},
+        "machine": machine,
         "versions": {package: version(package) for package in PACKAGES},
         "stream_over_triton": round(stream.rate / batches.rate, 3),
         "unary_overhead_ms_p50": round(unary.latency_ms(50) - direct.latency_ms(50), 3),
@@ -63,5 +70,6 @@ def show(found: dict[str, Any]) -> None:
         )
     console = Console()
     console.print(table)
+    console.print(f"share of processor time that the host gave to others: {found['machine']['stolen_share']:.0%}")
     console.print(f"stream over Triton with the same batches: {found['stream_over_triton']:.2f}")
     console.print(f"one image through the gateway above Triton directly, p50: {found['unary_overhead_ms_p50']:.2f} ms")
