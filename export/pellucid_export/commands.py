@@ -1,18 +1,17 @@
 """The commands `pellucid export` and `pellucid verify`."""
 
 # What is imported here is paid for by every `pellucid` command; torch and ONNX Runtime are not among it.
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
-from pellucid_export.errors import ExportError, FamilyError, RepositoryError
+from pellucid_export.errors import FamilyError, RepositoryError
 from pellucid_export.form import About, Accelerator, Form, Format
+from pellucid_export.reporting import reported
 
 if TYPE_CHECKING:
     from pellucid_export.repository import Repository
@@ -47,7 +46,7 @@ def export(
 
     Exporting the same weights in the same form again changes nothing.
     """
-    with _reported():
+    with reported():
         if list_:
             return _list()
         for form, checkpoint in _wanted(what, path, all_):
@@ -79,7 +78,7 @@ def verify(
 
     Writes nothing. Exits with 1 where a check fails.
     """
-    with _reported():
+    with reported():
         from pellucid_export import tables
         from pellucid_export.repository import Repository
         from pellucid_export.verify import verify as check
@@ -88,16 +87,6 @@ def verify(
         Console().print(tables.verification(results))
         if any(result.fault for result in results):
             raise typer.Exit(1)
-
-
-@contextmanager
-def _reported() -> Iterator[None]:
-    """Show what export refuses, and what the file system does, as a line without a traceback."""
-    try:
-        yield
-    except (ExportError, OSError) as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
-        raise typer.Exit(1) from error
 
 
 def _list() -> None:

@@ -3,17 +3,15 @@
 # What is imported here is paid for by every `pellucid` command; neither torch nor scikit-learn is among it.
 import os
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pellucid_export.errors import ExportError
+from pellucid_export.reporting import reported
 
 if TYPE_CHECKING:
     from pellucid_export.axes.fitting import Fitted, Plan
@@ -42,7 +40,7 @@ def fit(
 
     A run that was stopped goes on where it was: labelled samples are kept.
     """
-    with _reported():
+    with reported():
         from pellucid_export.axes import axis_set, fitting, sampling
         from pellucid_export.axes.errors import AxesError
         from pellucid_export.axes.regression import Method
@@ -77,7 +75,7 @@ def import_(
     version: Annotated[int | None, typer.Option(help="The generator's version. Default: the latest.")] = None,
 ) -> None:
     """Import directions that others found, all files into one set. Nothing in them is executed."""
-    with _reported():
+    with reported():
         from pellucid_export.axes import axis_set, importing
         from pellucid_export.axes.errors import AxesError
         from pellucid_export.repository import Repository
@@ -91,16 +89,6 @@ def import_(
         described = importing.axis_set(name, imported, models.card(model), asserted, license_)
         target = axis_set.write(models.directory(model, version), described, importing.directions(imported))
         Console().print(f"{len(imported)} axes in {target}", soft_wrap=True)
-
-
-@contextmanager
-def _reported() -> Iterator[None]:
-    """Show an ExportError as a line, without a traceback."""
-    try:
-        yield
-    except ExportError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
-        raise typer.Exit(1) from error
 
 
 def _extractor(models: "Repository", name: str, labels: str) -> "Extractor":
