@@ -123,9 +123,9 @@ async def gateway_systems(address: str, expected: np.ndarray, stream_images: int
 
         yield [
             System("gateway, unary", ONE, 1, one),
-            System("gateway, unary", "1 image, 16 clients", 16, one),
             System("gateway, stream", f"{stream_images} images, raw", 1, whole(raw)),
             System("gateway, stream", f"{stream_images} images, JPEG", 1, whole(image_pb2.OutputOptions())),
+            System("gateway, unary", "1 image, 16 clients", 16, one),
         ]
 
 

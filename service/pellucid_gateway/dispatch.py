@@ -86,8 +86,10 @@ class Dispatcher:
         lane = self._lanes.setdefault(work.lane, _Lane())
         lane.waiting.append(member)
         self._send(work.lane, lane)
+        if work.deadline is None:
+            return await member.future
         try:
-            async with asyncio.timeout(None if work.deadline is None else work.deadline - time.monotonic()):
+            async with asyncio.timeout(work.deadline - time.monotonic()):
                 return await member.future
         except TimeoutError:
             raise DeadlineExceeded(f"{work.model} did not answer before the deadline") from None
