@@ -1,5 +1,7 @@
 """Whether the rows of a batch depend on the batch they are computed in."""
 
+from math import prod
+
 import numpy as np
 
 from pellucid.v1.model_pb2 import DETERMINISM_EXACT, DETERMINISM_ONE_LEVEL, Determinism
@@ -10,10 +12,12 @@ from pellucid_export.runtime import Runner
 from pellucid_export.samples import Arrays, draw
 
 _SEED = 2
+_QUICK = 128 * 128 * 3
+"""Numbers of an output up to which a row counts as quickly computed."""
 
 
 def measure(exported: Runner, signature: Signature, max_batch_size: int) -> "Determinism.ValueType":
-    """Run rows alone and at random places in batches of every size up to the largest, and compare.
+    """Run rows alone and at random places in batches of several sizes up to the largest, and compare.
 
     EXACT: all outputs are byte-identical. ONE_LEVEL: they are within their tolerance, which is one 8-bit level for
     images. Raises ParityError where a row differs by more: then it depends on its neighbours.
@@ -25,7 +29,7 @@ def measure(exported: Runner, signature: Signature, max_batch_size: int) -> "Det
     alone = _joined([exported(_rows(rows, [row])) for row in range(max_batch_size)])
     places = np.random.Generator(np.random.Philox(_SEED))
     result = DETERMINISM_EXACT
-    for size in range(1, max_batch_size + 1):
+    for size in _sizes(signature, max_batch_size):
         chosen = places.choice(max_batch_size, size, replace=False).tolist()
         batch = exported(_rows(rows, chosen))
         for tensor in signature.outputs:
@@ -40,6 +44,13 @@ def measure(exported: Runner, signature: Signature, max_batch_size: int) -> "Det
                     f" {tolerance(tensor):g} is tolerated"
                 )
     return result
+
+
+def _sizes(signature: Signature, largest: int) -> list[int]:
+    """Every size where rows are quickly computed, and otherwise 1, 2, 3, the powers of two, and the largest."""
+    if max(prod(tensor.shape) for tensor in signature.outputs) <= _QUICK:
+        return list(range(1, largest + 1))
+    return sorted({size for size in (1, 2, 3, 4, 8, 16, 32, 64, largest) if size <= largest})
 
 
 def _rows(values: Arrays, chosen: list[int]) -> Arrays:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
 
-from pellucid.v1.model_pb2 import Version
+from pellucid.v1.model_pb2 import Asset, Version
 from pellucid_export import card, determinism, families, onnx, options, parity, runtime, source, torchscript, triton
 from pellucid_export.errors import RepositoryError
 from pellucid_export.family import Network, Stage
@@ -110,11 +110,21 @@ def _write_versions(staging: Path, names: list[str], network: Network, form: For
         _write_version(staging / model / number, stage, network, form)
         for model, stage in zip(names, network.stages, strict=True)
     ]
+    for asset, content in network.assets.items():
+        (staging / names[-1] / number / asset).write_bytes(content)
     weakest = max(version.determinism for version in versions)
     for model, version in zip(names, versions, strict=True):
         version.determinism = weakest
+        version.assets.extend(_assets(staging / model / number))
         write_version(version, staging / model / number)
     return versions[-1]
+
+
+def _assets(directory: Path) -> list[Asset]:
+    """All that a version has beside its graph: the family's assets, and weights too large for the graph's file."""
+    graphs = set(triton.MODEL_FILE.values())
+    files = sorted(file for file in directory.iterdir() if file.name not in graphs)
+    return [Asset(name=file.name, digest=source.file_digest(file)) for file in files]
 
 
 def _write_version(directory: Path, stage: Stage, network: Network, form: Form) -> Version:

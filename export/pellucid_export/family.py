@@ -6,8 +6,8 @@ a `Network`: modules whose tensors are named by role, and the card with what the
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -68,12 +68,14 @@ class Network:
     `stages` are in the order a request runs through them. The last is the primary one: it gets the model's
     name and the card; the others are called `<name>.<role>`. `card` holds what the family knows (task, height,
     width, latent, spaces, labels, ...); export adds name, family, stages, largest batch, and what the zoo says.
-    `weights_digest` is `checkpoints.digest` of the weights.
+    `weights_digest` is `checkpoints.digest` of the weights. `assets` are files for the gateway, by name, that are
+    written beside the primary graph (a vocabulary).
     """
 
     stages: tuple[Stage, ...]
     card: Model
     weights_digest: str
+    assets: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

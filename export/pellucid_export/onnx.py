@@ -19,17 +19,23 @@ from pellucid_export.folding import fold_batch_norms
 from pellucid_export.samples import draw
 
 OPSET = 22
+LARGEST_GRAPH_BYTES = 2**30
+"""Weights of a larger graph go to a file of their own: protobuf ends at 2 GiB."""
+
+DATA_SUFFIX = ".data"
 _TRACED_ROWS = 2
 
 
-def write(stage: Stage, path: Path) -> None:
+def write(stage: Stage, path: Path, largest_graph_bytes: int = LARGEST_GRAPH_BYTES) -> None:
     """Write the stage to `path`, with the signature's tensor names and a free batch axis.
 
+    A graph larger than `largest_graph_bytes` has its weights in `<path>.data` beside it.
     Raises GraphError where the network cannot be expressed, or the graph has other tensors than the signature.
     """
     graph = stage.module if isinstance(stage.module, ModelProto) else _exported(stage, stage.module)
     _check(stage, graph)
-    onnx.save_model(graph, path)
+    is_large = graph.ByteSize() > largest_graph_bytes
+    onnx.save_model(graph, path, save_as_external_data=is_large, location=f"{path.name}{DATA_SUFFIX}")
 
 
 def _exported(stage: Stage, module: torch.nn.Module) -> ModelProto:

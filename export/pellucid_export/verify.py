@@ -70,12 +70,20 @@ def _check(repository: Repository, model: str, number: int, form: Form, stage: S
         found = source.file_digest(directory / triton.MODEL_FILE[form.format])
         if found != published.file_digest:
             raise RepositoryError(f"the graph has {found}, version.json says {published.file_digest}")
+        _check_assets(published, directory)
         measured = exporter.measure(stage, directory, form) if stage else _alone(repository, model, directory, form)
         if measured.determinism > published.determinism:
             raise RepositoryError("rows depend on their batch, and version.json says that they do not")
     except (ExportError, OSError) as error:
         return Verified(model, published, Version(), str(error))
     return Verified(model, published, measured)
+
+
+def _check_assets(published: Version, directory: Path) -> None:
+    for asset in published.assets:
+        found = source.file_digest(directory / asset.name)
+        if found != asset.digest:
+            raise RepositoryError(f"{asset.name} has {found}, version.json says {asset.digest}")
 
 
 def _alone(repository: Repository, model: str, directory: Path, form: Form) -> Version:

@@ -4,27 +4,16 @@ Such a file is a dict of `direction`, a float array (D, K) with a feature in eac
 A pickle is a program; of its calls only those that rebuild NumPy arrays of plain numbers are carried out.
 """
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numpy._core import multiarray
 
+from pellucid_export import pickled
 from pellucid_export.axes.errors import AxesError
-
-_ALLOWED: dict[tuple[str, str], Any] = {
-    **{
-        (f"numpy.{core}.multiarray", name): getattr(multiarray, name)
-        for core in ("core", "_core")
-        for name in ("_reconstruct", "scalar")
-    },
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-}
-
+from pellucid_export.errors import CheckpointError
 
 @dataclass(frozen=True)
 class Directions:
@@ -34,16 +23,6 @@ class Directions:
     rows: npt.NDArray[np.float64]
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
-            raise AxesError(f"refused, it calls {module}.{name}; nothing of it was executed")
-        return _ALLOWED[module, name]
-
-    def persistent_load(self, pid: Any) -> Any:
-        raise AxesError(f"refused, it refers to an object outside the file ({pid!r})")
-
-
 def read(path: Path) -> Directions:
     """Read the file; rows are scaled to length 1.
 
@@ -51,13 +30,9 @@ def read(path: Path) -> Directions:
     one with other content.
     """
     try:
-        with path.open("rb") as file:
-            content = _ArrayUnpickler(file, encoding="latin1").load()
-    except AxesError as error:
-        raise AxesError(f"{path.name}: {error}") from error
-    except Exception as error:
-        # NOTE: unpickling broken bytes may raise nearly anything, and pickle documents no complete list.
-        raise AxesError(f"{path.name}: not a readable pickle: {error}") from error
+        content = pickled.read(path, pickled.ARRAYS)
+    except CheckpointError as error:
+        raise AxesError(str(error)) from error
     return _checked(path.name, content)
 
 

@@ -72,6 +72,30 @@ PRIORITY_BULK: Priority.ValueType  # 2
 """Served when nobody interactive waits."""
 Global___Priority: _TypeAlias = Priority  # noqa: Y015
 
+class _Sampler:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SamplerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sampler.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SAMPLER_UNSPECIFIED: _Sampler.ValueType  # 0
+    """SAMPLER_PELLUCID."""
+    SAMPLER_PELLUCID: _Sampler.ValueType  # 1
+    """The same rule for all models, told by `sampler_version` in recipes."""
+    SAMPLER_OFFICIAL: _Sampler.ValueType  # 2
+    """As the official scripts of the model's family do it; seeds up to 2^32 - 1. Refused where they have no rule."""
+
+class Sampler(_Sampler, metaclass=_SamplerEnumTypeWrapper):
+    """How seeds become latents."""
+
+SAMPLER_UNSPECIFIED: Sampler.ValueType  # 0
+"""SAMPLER_PELLUCID."""
+SAMPLER_PELLUCID: Sampler.ValueType  # 1
+"""The same rule for all models, told by `sampler_version` in recipes."""
+SAMPLER_OFFICIAL: Sampler.ValueType  # 2
+"""As the official scripts of the model's family do it; seeds up to 2^32 - 1. Refused where they have no rule."""
+Global___Sampler: _TypeAlias = Sampler  # noqa: Y015
+
 class _Path:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -105,22 +129,30 @@ class OutputOptions(_message.Message):
     FORMAT_FIELD_NUMBER: _builtins.int
     QUALITY_FIELD_NUMBER: _builtins.int
     INCLUDE_LATENT_FIELD_NUMBER: _builtins.int
+    INCLUDE_INTERMEDIATES_FIELD_NUMBER: _builtins.int
+    INCLUDE_ATTENTION_FIELD_NUMBER: _builtins.int
     format: Global___ImageFormat.ValueType
     """Default IMAGE_FORMAT_JPEG."""
     quality: _builtins.int
     """Quality of JPEG, 1 to 100. Default 90. Refused for other formats."""
     include_latent: _builtins.bool
-    """Also return the latent the image was made from. Default false."""
+    """Also return the latent the image was made from: in the last space in which it was edited or mixed. Default false."""
+    include_intermediates: _builtins.bool
+    """Also return the smaller renditions that the generator gives on its way. Default false."""
+    include_attention: _builtins.bool
+    """Also return, for each word of the caption, how much of the image it drew on. Default false."""
     def __init__(
         self,
         *,
         format: Global___ImageFormat.ValueType = ...,
         quality: _builtins.int | None = ...,
         include_latent: _builtins.bool = ...,
+        include_intermediates: _builtins.bool = ...,
+        include_attention: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_quality", b"_quality", "quality", b"quality"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quality", b"_quality", "format", b"format", "include_latent", b"include_latent", "quality", b"quality"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quality", b"_quality", "format", b"format", "include_attention", b"include_attention", "include_intermediates", b"include_intermediates", "include_latent", b"include_latent", "quality", b"quality"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__quality: _TypeAlias = _typing.Literal["quality"]  # noqa: Y015
     _WhichOneofArgType__quality: _TypeAlias = _typing.Literal["_quality", b"_quality"]  # noqa: Y015
@@ -137,8 +169,11 @@ class Source(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     LATENT_FIELD_NUMBER: _builtins.int
     RECIPE_FIELD_NUMBER: _builtins.int
+    SAMPLER_FIELD_NUMBER: _builtins.int
     seed: _builtins.int
     """Draws a latent from the model's prior. The same seed gives the same latent everywhere."""
+    sampler: Global___Sampler.ValueType
+    """For seeds. Default SAMPLER_PELLUCID."""
     @_builtins.property
     def latent(self) -> _latent_pb2.Latent:
         """The latent itself."""
@@ -153,10 +188,11 @@ class Source(_message.Message):
         seed: _builtins.int = ...,
         latent: _latent_pb2.Latent | None = ...,
         recipe: Global___Recipe | None = ...,
+        sampler: Global___Sampler.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["latent", b"latent", "recipe", b"recipe", "seed", b"seed", "source", b"source"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["latent", b"latent", "recipe", b"recipe", "seed", b"seed", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["latent", b"latent", "recipe", b"recipe", "sampler", b"sampler", "seed", b"seed", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["seed", "latent", "recipe"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
@@ -308,6 +344,9 @@ class Controls(_message.Message):
     STYLE_MIXES_FIELD_NUMBER: _builtins.int
     NOISE_STRENGTH_FIELD_NUMBER: _builtins.int
     NOISE_SEED_FIELD_NUMBER: _builtins.int
+    CONDITIONING_NOISE_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
+    TRUNCATE_CAPTION_FIELD_NUMBER: _builtins.int
     caption: _builtins.str
     """At most 1,000 characters."""
     truncation: _builtins.float
@@ -318,12 +357,24 @@ class Controls(_message.Message):
     """Scale of the noise: 1 as trained, 0 none. Default 1."""
     noise_seed: _builtins.int
     """Draws the noise. Default: the noise in the weights."""
+    truncate_caption: _builtins.bool
+    """Cut a caption after the most tokens that the model takes, instead of refusing it. Default false."""
     @_builtins.property
     def classes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClassWeight]:
         """One class, or a mixture."""
 
     @_builtins.property
     def style_mixes(self) -> _containers.RepeatedCompositeFieldContainer[Global___StyleMix]: ...
+    @_builtins.property
+    def conditioning_noise(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """What a caption's embedding is resampled with. Default: drawn from the image's seed; the mean (all 0) for an image that
+        starts from a latent.
+        """
+
+    @_builtins.property
+    def condition(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The model's vector of conditions."""
+
     def __init__(
         self,
         *,
@@ -334,10 +385,13 @@ class Controls(_message.Message):
         style_mixes: _abc.Iterable[Global___StyleMix] | None = ...,
         noise_strength: _builtins.float | None = ...,
         noise_seed: _builtins.int | None = ...,
+        conditioning_noise: _abc.Iterable[_builtins.float] | None = ...,
+        condition: _abc.Iterable[_builtins.float] | None = ...,
+        truncate_caption: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_caption", b"_caption", "_noise_seed", b"_noise_seed", "_noise_strength", b"_noise_strength", "_truncation", b"_truncation", "_truncation_cutoff", b"_truncation_cutoff", "caption", b"caption", "noise_seed", b"noise_seed", "noise_strength", b"noise_strength", "truncation", b"truncation", "truncation_cutoff", b"truncation_cutoff"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_caption", b"_caption", "_noise_seed", b"_noise_seed", "_noise_strength", b"_noise_strength", "_truncate_caption", b"_truncate_caption", "_truncation", b"_truncation", "_truncation_cutoff", b"_truncation_cutoff", "caption", b"caption", "noise_seed", b"noise_seed", "noise_strength", b"noise_strength", "truncate_caption", b"truncate_caption", "truncation", b"truncation", "truncation_cutoff", b"truncation_cutoff"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_caption", b"_caption", "_noise_seed", b"_noise_seed", "_noise_strength", b"_noise_strength", "_truncation", b"_truncation", "_truncation_cutoff", b"_truncation_cutoff", "caption", b"caption", "classes", b"classes", "noise_seed", b"noise_seed", "noise_strength", b"noise_strength", "style_mixes", b"style_mixes", "truncation", b"truncation", "truncation_cutoff", b"truncation_cutoff"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_caption", b"_caption", "_noise_seed", b"_noise_seed", "_noise_strength", b"_noise_strength", "_truncate_caption", b"_truncate_caption", "_truncation", b"_truncation", "_truncation_cutoff", b"_truncation_cutoff", "caption", b"caption", "classes", b"classes", "condition", b"condition", "conditioning_noise", b"conditioning_noise", "noise_seed", b"noise_seed", "noise_strength", b"noise_strength", "style_mixes", b"style_mixes", "truncate_caption", b"truncate_caption", "truncation", b"truncation", "truncation_cutoff", b"truncation_cutoff"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__caption: _TypeAlias = _typing.Literal["caption"]  # noqa: Y015
     _WhichOneofArgType__caption: _TypeAlias = _typing.Literal["_caption", b"_caption"]  # noqa: Y015
@@ -345,6 +399,8 @@ class Controls(_message.Message):
     _WhichOneofArgType__noise_seed: _TypeAlias = _typing.Literal["_noise_seed", b"_noise_seed"]  # noqa: Y015
     _WhichOneofReturnType__noise_strength: _TypeAlias = _typing.Literal["noise_strength"]  # noqa: Y015
     _WhichOneofArgType__noise_strength: _TypeAlias = _typing.Literal["_noise_strength", b"_noise_strength"]  # noqa: Y015
+    _WhichOneofReturnType__truncate_caption: _TypeAlias = _typing.Literal["truncate_caption"]  # noqa: Y015
+    _WhichOneofArgType__truncate_caption: _TypeAlias = _typing.Literal["_truncate_caption", b"_truncate_caption"]  # noqa: Y015
     _WhichOneofReturnType__truncation: _TypeAlias = _typing.Literal["truncation"]  # noqa: Y015
     _WhichOneofArgType__truncation: _TypeAlias = _typing.Literal["_truncation", b"_truncation"]  # noqa: Y015
     _WhichOneofReturnType__truncation_cutoff: _TypeAlias = _typing.Literal["truncation_cutoff"]  # noqa: Y015
@@ -355,6 +411,8 @@ class Controls(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__noise_seed) -> _WhichOneofReturnType__noise_seed | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__noise_strength) -> _WhichOneofReturnType__noise_strength | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__truncate_caption) -> _WhichOneofReturnType__truncate_caption | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__truncation) -> _WhichOneofReturnType__truncation | None: ...
     @_typing.overload
@@ -460,6 +518,7 @@ class Recipe(_message.Message):
     INTERPOLATION_FIELD_NUMBER: _builtins.int
     EDITS_FIELD_NUMBER: _builtins.int
     CONTROLS_FIELD_NUMBER: _builtins.int
+    SAMPLER_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """`models/{model}`."""
     version: _builtins.str
@@ -468,6 +527,8 @@ class Recipe(_message.Message):
     sampler_version: _builtins.int
     """Version of the rule that turns seeds into latents."""
     seed: _builtins.int
+    sampler: Global___Sampler.ValueType
+    """How `seed` becomes a latent."""
     @_builtins.property
     def latent(self) -> _latent_pb2.Latent: ...
     @_builtins.property
@@ -490,10 +551,11 @@ class Recipe(_message.Message):
         interpolation: Global___Interpolation | None = ...,
         edits: _abc.Iterable[Global___AppliedEdit] | None = ...,
         controls: Global___Controls | None = ...,
+        sampler: Global___Sampler.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["controls", b"controls", "interpolation", b"interpolation", "latent", b"latent", "origin", b"origin", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["controls", b"controls", "edits", b"edits", "interpolation", b"interpolation", "latent", b"latent", "model", b"model", "origin", b"origin", "sampler_version", b"sampler_version", "seed", b"seed", "version", b"version", "weights_digest", b"weights_digest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["controls", b"controls", "edits", b"edits", "interpolation", b"interpolation", "latent", b"latent", "model", b"model", "origin", b"origin", "sampler", b"sampler", "sampler_version", b"sampler_version", "seed", b"seed", "version", b"version", "weights_digest", b"weights_digest"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_origin: _TypeAlias = _typing.Literal["seed", "latent", "interpolation"]  # noqa: Y015
     _WhichOneofArgType_origin: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
@@ -517,6 +579,8 @@ class Image(_message.Message):
     LATENT_FIELD_NUMBER: _builtins.int
     AXIS_MOVES_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    INTERMEDIATES_FIELD_NUMBER: _builtins.int
+    ATTENTION_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """Position in the response or stream, from 0."""
     format: Global___ImageFormat.ValueType
@@ -542,6 +606,14 @@ class Image(_message.Message):
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Things to know, such as moves beyond an axis's linear range."""
 
+    @_builtins.property
+    def intermediates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rendition]:
+        """Only where they were asked for, the smallest first, in the image's format. Not in parts: see OutputOptions."""
+
+    @_builtins.property
+    def attention(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttentionMap]:
+        """Only where it was asked for."""
+
     def __init__(
         self,
         *,
@@ -555,14 +627,80 @@ class Image(_message.Message):
         latent: _latent_pb2.Latent | None = ...,
         axis_moves: _abc.Iterable[Global___AxisMove] | None = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
+        intermediates: _abc.Iterable[Global___Rendition] | None = ...,
+        attention: _abc.Iterable[Global___AttentionMap] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["latent", b"latent", "recipe", b"recipe"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["axis_moves", b"axis_moves", "data", b"data", "data_size", b"data_size", "format", b"format", "height", b"height", "index", b"index", "latent", b"latent", "recipe", b"recipe", "warnings", b"warnings", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attention", b"attention", "axis_moves", b"axis_moves", "data", b"data", "data_size", b"data_size", "format", b"format", "height", b"height", "index", b"index", "intermediates", b"intermediates", "latent", b"latent", "recipe", b"recipe", "warnings", b"warnings", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Image: _TypeAlias = Image  # noqa: Y015
+
+@_typing.final
+class Rendition(_message.Message):
+    """An image in another resolution."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    height: _builtins.int
+    width: _builtins.int
+    data: _builtins.bytes
+    """The encoded image."""
+    def __init__(
+        self,
+        *,
+        height: _builtins.int = ...,
+        width: _builtins.int = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "height", b"height", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Rendition: _TypeAlias = Rendition  # noqa: Y015
+
+@_typing.final
+class AttentionMap(_message.Message):
+    """How much of an image a word of its caption drew on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORD_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    WEIGHTS_FIELD_NUMBER: _builtins.int
+    LARGEST_FIELD_NUMBER: _builtins.int
+    word: _builtins.str
+    """The word, as the model's vocabulary has it."""
+    height: _builtins.int
+    width: _builtins.int
+    weights: _builtins.bytes
+    """Weights of the pixels, height * width bytes, row by row: 255 stands for `largest`."""
+    largest: _builtins.float
+    """The largest weight, at most 1."""
+    def __init__(
+        self,
+        *,
+        word: _builtins.str = ...,
+        height: _builtins.int = ...,
+        width: _builtins.int = ...,
+        weights: _builtins.bytes = ...,
+        largest: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "largest", b"largest", "weights", b"weights", "width", b"width", "word", b"word"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AttentionMap: _TypeAlias = AttentionMap  # noqa: Y015
 
 @_typing.final
 class AxisMove(_message.Message):

@@ -119,6 +119,28 @@ DETERMINISM_ONE_LEVEL: Determinism.ValueType  # 2
 """Within one 8-bit level."""
 Global___Determinism: _TypeAlias = Determinism  # noqa: Y015
 
+class _OfficialSampler:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OfficialSamplerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OfficialSampler.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OFFICIAL_SAMPLER_UNSPECIFIED: _OfficialSampler.ValueType  # 0
+    OFFICIAL_SAMPLER_RANDN: _OfficialSampler.ValueType  # 1
+    """numpy.random.RandomState(seed).randn(1, size), as float32."""
+    OFFICIAL_SAMPLER_TRUNCNORM: _OfficialSampler.ValueType  # 2
+    """scipy.stats.truncnorm.rvs(-2, 2, size=(1, size), random_state=RandomState(seed)), as float32."""
+
+class OfficialSampler(_OfficialSampler, metaclass=_OfficialSamplerEnumTypeWrapper):
+    """How official scripts turn a seed into one latent."""
+
+OFFICIAL_SAMPLER_UNSPECIFIED: OfficialSampler.ValueType  # 0
+OFFICIAL_SAMPLER_RANDN: OfficialSampler.ValueType  # 1
+"""numpy.random.RandomState(seed).randn(1, size), as float32."""
+OFFICIAL_SAMPLER_TRUNCNORM: OfficialSampler.ValueType  # 2
+"""scipy.stats.truncnorm.rvs(-2, 2, size=(1, size), random_state=RandomState(seed)), as float32."""
+Global___OfficialSampler: _TypeAlias = OfficialSampler  # noqa: Y015
+
 class _LabelKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -173,6 +195,9 @@ class Model(_message.Message):
     VERSIONS_FIELD_NUMBER: _builtins.int
     DEFAULT_VERSION_FIELD_NUMBER: _builtins.int
     AXES_FIELD_NUMBER: _builtins.int
+    INTERMEDIATES_FIELD_NUMBER: _builtins.int
+    CONDITIONING_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `models/{model}`; the last part is the primary Triton model's name."""
     display_name: _builtins.str
@@ -240,6 +265,18 @@ class Model(_message.Message):
     def axes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the axes of the default version, `models/{model}/axes/{axis}`. Empty in ListModels."""
 
+    @_builtins.property
+    def intermediates(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImageOutput]:
+        """Smaller renditions that the generator gives on its way to `image`, the smallest first."""
+
+    @_builtins.property
+    def conditioning(self) -> Global___ConditioningNoise:
+        """Absent where a caption's embedding is not resampled."""
+
+    @_builtins.property
+    def condition(self) -> Global___ConditionVector:
+        """Absent where the model takes no vector of conditions."""
+
     def __init__(
         self,
         *,
@@ -267,10 +304,13 @@ class Model(_message.Message):
         versions: _abc.Iterable[Global___Version] | None = ...,
         default_version: _builtins.str = ...,
         axes: _abc.Iterable[_builtins.str] | None = ...,
+        intermediates: _abc.Iterable[Global___ImageOutput] | None = ...,
+        conditioning: Global___ConditioningNoise | None = ...,
+        condition: Global___ConditionVector | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["caption", b"caption", "classes", b"classes", "latent", b"latent", "noise", b"noise", "style_layers", b"style_layers", "truncation", b"truncation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caption", b"caption", "classes", b"classes", "condition", b"condition", "conditioning", b"conditioning", "latent", b"latent", "noise", b"noise", "style_layers", b"style_layers", "truncation", b"truncation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["axes", b"axes", "caption", b"caption", "classes", b"classes", "default_version", b"default_version", "description", b"description", "display_name", b"display_name", "family", b"family", "height", b"height", "labels", b"labels", "latent", b"latent", "license", b"license", "max_batch_size", b"max_batch_size", "name", b"name", "noise", b"noise", "source", b"source", "spaces", b"spaces", "stages", b"stages", "state", b"state", "state_reason", b"state_reason", "style_layers", b"style_layers", "task", b"task", "truncation", b"truncation", "versions", b"versions", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["axes", b"axes", "caption", b"caption", "classes", b"classes", "condition", b"condition", "conditioning", b"conditioning", "default_version", b"default_version", "description", b"description", "display_name", b"display_name", "family", b"family", "height", b"height", "intermediates", b"intermediates", "labels", b"labels", "latent", b"latent", "license", b"license", "max_batch_size", b"max_batch_size", "name", b"name", "noise", b"noise", "source", b"source", "spaces", b"spaces", "stages", b"stages", "state", b"state", "state_reason", b"state_reason", "style_layers", b"style_layers", "task", b"task", "truncation", b"truncation", "versions", b"versions", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -285,21 +325,25 @@ class LatentPrior(_message.Message):
     SIZE_FIELD_NUMBER: _builtins.int
     PRIOR_FIELD_NUMBER: _builtins.int
     TRUNCATION_BOUND_FIELD_NUMBER: _builtins.int
+    OFFICIAL_SAMPLER_FIELD_NUMBER: _builtins.int
     size: _builtins.int
     """Numbers in one latent."""
     prior: Global___Prior.ValueType
     truncation_bound: _builtins.float
     """Bound of PRIOR_TRUNCATED_NORMAL in standard deviations; 0 otherwise."""
+    official_sampler: Global___OfficialSampler.ValueType
+    """How the family's official scripts turn seeds into latents; absent where they do not."""
     def __init__(
         self,
         *,
         size: _builtins.int = ...,
         prior: Global___Prior.ValueType = ...,
         truncation_bound: _builtins.float = ...,
+        official_sampler: Global___OfficialSampler.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["prior", b"prior", "size", b"size", "truncation_bound", b"truncation_bound"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["official_sampler", b"official_sampler", "prior", b"prior", "size", b"size", "truncation_bound", b"truncation_bound"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -406,23 +450,104 @@ class CaptionInput(_message.Message):
 
     MAX_TOKENS_FIELD_NUMBER: _builtins.int
     VOCABULARY_ASSET_FIELD_NUMBER: _builtins.int
+    ATTENTION_FIELD_NUMBER: _builtins.int
     max_tokens: _builtins.int
     """Longest caption in tokens."""
     vocabulary_asset: _builtins.str
-    """Name of the asset that holds the vocabulary."""
+    """Name of the asset that holds the vocabulary: a JSON object from each word to its number; 0 is no word."""
+    @_builtins.property
+    def attention(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImageOutput]:
+        """How much of the image each word drew on, as maps over tokens; the smallest first."""
+
     def __init__(
         self,
         *,
         max_tokens: _builtins.int = ...,
         vocabulary_asset: _builtins.str = ...,
+        attention: _abc.Iterable[Global___ImageOutput] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_tokens", b"max_tokens", "vocabulary_asset", b"vocabulary_asset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attention", b"attention", "max_tokens", b"max_tokens", "vocabulary_asset", b"vocabulary_asset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CaptionInput: _TypeAlias = CaptionInput  # noqa: Y015
+
+@_typing.final
+class ImageOutput(_message.Message):
+    """An output of the generator beside `image`, by the name of its tensor."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENSOR_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    tensor: _builtins.str
+    height: _builtins.int
+    width: _builtins.int
+    def __init__(
+        self,
+        *,
+        tensor: _builtins.str = ...,
+        height: _builtins.int = ...,
+        width: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "tensor", b"tensor", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImageOutput: _TypeAlias = ImageOutput  # noqa: Y015
+
+@_typing.final
+class ConditioningNoise(_message.Message):
+    """Noise with which a caption's embedding is resampled (StackGAN's conditioning augmentation)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIZE_FIELD_NUMBER: _builtins.int
+    size: _builtins.int
+    """Numbers in the tensor `conditioning_noise`; all 0 stand for the mean."""
+    def __init__(
+        self,
+        *,
+        size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConditioningNoise: _TypeAlias = ConditioningNoise  # noqa: Y015
+
+@_typing.final
+class ConditionVector(_message.Message):
+    """A vector of conditions, such as a text embedding made elsewhere."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIZE_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    size: _builtins.int
+    """Numbers in the tensor `condition`."""
+    description: _builtins.str
+    """What they are, for people."""
+    def __init__(
+        self,
+        *,
+        size: _builtins.int = ...,
+        description: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConditionVector: _TypeAlias = ConditionVector  # noqa: Y015
 
 @_typing.final
 class StyleLayers(_message.Message):
@@ -452,16 +577,20 @@ class NoiseInput(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SEEDED_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
     seeded: _builtins.bool
     """True where a request may choose the noise by a seed."""
+    size: _builtins.int
+    """Numbers in the tensor `noise` where it is seeded: all layers' maps one after the other, each row by row."""
     def __init__(
         self,
         *,
         seeded: _builtins.bool = ...,
+        size: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["seeded", b"seeded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seeded", b"seeded", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
