@@ -3,11 +3,12 @@
 One request's way through it:
 
 1. `rpc/interceptors` checks the message by the contract's own rules; `rpc/servicers` turns it into a job (`jobs`).
-2. `catalog` finds the version that serves; `plans` checks the job against its card and cuts it into slices.
-3. `recipes`, `latents` and `axes` make each slice's latents.
-4. `synthesis` sends slices through the model's stages; `dispatch` puts those of several callers into one batch.
-5. `backends/triton` asks Triton; `images` encodes off the event loop.
-6. The servicer answers; an error becomes a status in `rpc/status`.
+2. `catalog` finds the version that serves; `plans` checks the job against its card and cuts it into drafts.
+3. `recipes`, `latents`, `conditions` and `edits` say where each image starts and what it is made under.
+4. `mapping` takes what lies in W behind the model's mapping; `plans` completes the drafts to slices of tensors.
+5. `synthesis` sends slices through the model's stages; `dispatch` puts those of several callers into one batch.
+6. `backends/triton` asks Triton; `rendering` and `images` encode off the event loop.
+7. The servicer answers; an error becomes a status in `rpc/status`.
 """
 
 import asyncio
@@ -44,7 +45,7 @@ async def serve(settings: Settings) -> None:
     server = Server(
         settings.address,
         catalog,
-        Synthesis(catalog, dispatcher, codec, budget, settings.stream_window),
+        Synthesis(catalog, dispatcher, codec, budget, settings.stream_window, settings.style_cache_bytes),
         Analysis(catalog, dispatcher, codec, budget, settings.max_image_px),
     )
     await catalog.refresh()

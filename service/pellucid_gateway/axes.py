@@ -7,6 +7,7 @@ TL-GAN's projection, scaled so that the axis itself still moves as far as it was
 piece of that length along P a first (TL-GAN's and InterFaceGAN's convention).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -36,15 +37,35 @@ class Unit(Enum):
 
 @dataclass(frozen=True)
 class Direction:
-    """An axis with its unit direction (D,)."""
+    """An axis with its unit direction (D,).
+
+    Over the layers of W+ it is the direction of all the vectors that it moves together, and `spread`, the square root
+    of their number, is its length where each of them moves by 1.
+    """
 
     axis: axis_pb2.Axis
     unit: Float64s
+    spread: float = 1.0
+
+    def over(self, layers: int) -> "Direction":
+        """Give the direction (layers * D,) of W+ that moves the axis's layers, by default all, alike."""
+        first, last = (
+            (self.axis.layers.first, self.axis.layers.last) if self.axis.HasField("layers") else (0, layers - 1)
+        )
+        moved = np.zeros((layers, len(self.unit)))
+        moved[first : last + 1] = self.unit
+        spread = math.sqrt(last - first + 1)
+        return Direction(self.axis, moved.reshape(-1) / spread, spread)
+
+    @property
+    def step(self) -> float:
+        """Length of one step along `unit`."""
+        return self.axis.step_length * self.spread
 
     def coordinate(self, latents: NDArray[np.floating]) -> Float64s:
-        """Give the coordinates (N,), in steps, of latents (N, D)."""
+        """Give the coordinates (N,), in steps, of latents (N, D); over layers, the mean of theirs."""
         # NOTE: a sum over the last axis, not a matrix product: its rounding must not depend on how many rows there are.
-        return np.asarray((latents * self.unit).sum(axis=-1) / self.axis.step_length, dtype=np.float64)
+        return np.asarray((latents * self.unit).sum(axis=-1) / self.step, dtype=np.float64)
 
     @property
     def predicts(self) -> bool:
@@ -102,7 +123,7 @@ def solve(latents: NDArray[np.float32], moves: Sequence[Move], locks: Sequence[D
     delta = np.zeros(latents.shape)
     for move, part, share in zip(moves, free, left, strict=True):
         if move.unit is Unit.DISTANCE:
-            delta += move.amounts[:, None] * (part / share)
+            delta += move.direction.spread * move.amounts[:, None] * (part / share)
     fixed = [k for k, move in enumerate(moves) if move.unit is not Unit.DISTANCE]
     if fixed:
         delta += _least_norm(latents, delta, [moves[k] for k in fixed], np.array([free[k] for k in fixed]))
@@ -122,7 +143,7 @@ def _basis(units: Sequence[Float64s], size: int) -> Float64s:
 def _least_norm(latents: NDArray[np.float32], moved: Float64s, moves: Sequence[Move], free: Float64s) -> Float64s:
     """Give the shortest further change (N, D) within the rows of `free` that puts the moves' coordinates right."""
     _check_independent(moves, free)
-    wanted = np.stack([_wanted_steps(latents, move) * move.direction.axis.step_length for move in moves], axis=1)
+    wanted = np.stack([_wanted_steps(latents, move) * move.direction.step for move in moves], axis=1)
     present = np.stack([(moved * move.direction.unit).sum(axis=-1) for move in moves], axis=1)
     inverse = np.linalg.pinv(free)  # (D, K)
     delta = np.zeros(latents.shape)

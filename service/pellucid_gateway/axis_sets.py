@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,13 +13,16 @@ from google.protobuf import json_format
 from safetensors import SafetensorError
 from upath import UPath
 
-from pellucid.v1 import axis_pb2
+from pellucid.v1 import axis_pb2, latent_pb2
 from pellucid_gateway.axes import Direction
 from pellucid_gateway.errors import NotFound, Refused
 
 NAME = re.compile("[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 METADATA_KEY = "axis_set"
 UNIT_TOLERANCE = 1e-4
+
+Sizes = Mapping["latent_pb2.Space.ValueType", tuple[int, int]]
+"""Of each space, how many numbers a direction has, and how many layers an axis may choose from."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,11 @@ class AxisTable:
         raise NotFound("axis", name, list(self.newest))
 
 
-def read(folder: UPath, model: str, weights_digest: str, latent_size: int) -> AxisTable:
-    """Read all sets of a version's `axes` folder; one that does not fit is refused with the reason."""
+def read(folder: UPath, model: str, weights_digest: str, sizes: Sizes) -> AxisTable:
+    """Read all sets of a version's `axes` folder; one that does not fit is refused with the reason.
+
+    `sizes` says how many numbers a direction has in each space that the model has.
+    """
     files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
     sets: list[tuple[axis_pb2.AxisSet, list[Direction]]] = []
     refused: dict[str, str] = {}
@@ -53,7 +59,7 @@ def read(folder: UPath, model: str, weights_digest: str, latent_size: int) -> Ax
         except (OSError, ValueError, KeyError, TypeError, SafetensorError, json_format.ParseError) as error:
             refused[file.stem] = f"{file.name} cannot be read: {error}"
             continue
-        fault = _fault(directions, weights_digest, latent_size)
+        fault = _fault(directions, weights_digest, sizes)
         if fault:
             refused.update(dict.fromkeys((axis.name for axis in axis_set.axes), f"{file.name}: {fault}"))
         else:
@@ -72,12 +78,13 @@ def _read_set(content: bytes, name: str) -> tuple[axis_pb2.AxisSet, list[Directi
     for axis in axis_set.axes:
         axis.axis_set, axis.axis_set_digest = name, digest
         axis.step_length = axis.step_length or 1.0
+        axis.space = axis.space or latent_pb2.SPACE_Z
         if axis_set.HasField("weights_digest") and not axis.HasField("weights_digest"):
             axis.weights_digest = axis_set.weights_digest
     return axis_set, [Direction(axis, unit) for axis, unit in zip(axis_set.axes, rows, strict=True)]
 
 
-def _fault(directions: list[Direction], weights_digest: str, latent_size: int) -> str:
+def _fault(directions: list[Direction], weights_digest: str, sizes: Sizes) -> str:
     """Say what keeps a set from being used with a version; empty where nothing does."""
     for direction in directions:
         axis = direction.axis
@@ -85,8 +92,13 @@ def _fault(directions: list[Direction], weights_digest: str, latent_size: int) -
             return f"the name {axis.name!r} does not match {NAME.pattern}"
         if axis.HasField("weights_digest") and axis.weights_digest != weights_digest:
             return f"fitted for the weights {axis.weights_digest}, and this version has {weights_digest}"
-        if direction.unit.shape != (latent_size,):
-            return f"axis {axis.name!r} has {direction.unit.size} numbers, and the latent has {latent_size}"
+        if axis.space not in sizes:
+            return f"axis {axis.name!r} lies in {latent_pb2.Space.Name(axis.space)}, which the model has not"
+        size, layers = sizes[axis.space]
+        if direction.unit.shape != (size,):
+            return f"axis {axis.name!r} has {direction.unit.size} numbers, and the latent has {size}"
+        if axis.HasField("layers") and not 0 <= axis.layers.first <= axis.layers.last < layers:
+            return f"axis {axis.name!r} moves the layers {axis.layers.first} to {axis.layers.last} of {layers}"
         if not abs(float(np.linalg.norm(direction.unit)) - 1) < UNIT_TOLERANCE:
             return f"axis {axis.name!r} is not of unit length"
         if not 0 < axis.step_length < math.inf or (axis.HasField("slope") and not 0 < abs(axis.slope) < math.inf):

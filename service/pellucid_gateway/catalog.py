@@ -7,6 +7,7 @@ card is listed as unavailable with the reason.
 """
 
 import asyncio
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,17 +16,16 @@ import structlog
 from google.protobuf import json_format
 from upath import UPath
 
-from pellucid.v1 import model_pb2
+from pellucid.v1 import latent_pb2, model_pb2
 from pellucid_gateway import axis_sets
 from pellucid_gateway.axis_sets import AxisTable
 from pellucid_gateway.backends.base import Backend, ModelConfig, Served
+from pellucid_gateway.chain import IMAGE, Chain, chain_of
 from pellucid_gateway.errors import BackendUnreachable, GatewayError, ModelUnavailable, NotFound, Refused
 
 CARD_PARAMETER = "pellucid.card"
 CONFIG_FILE = "config.pbtxt"
 VERSION_FILE = "version.json"
-FIRST_TENSORS = frozenset({"latent", "image"})
-"""Tensors that a request brings; all others must come from an earlier stage."""
 
 NAME = re.compile("[a-z0-9][a-z0-9_.-]{0,62}")
 SMALLEST_BOUND = 0.1
@@ -36,11 +36,17 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class ServedVersion:
-    """A version that answers: its card (shared by all versions), what version.json says, and its axes."""
+    """A version that answers: its card and stages (shared by all versions), what version.json says, and its axes.
+
+    `classes` and `vocabulary` are the numbers of class names, in lower case, and of the words of captions.
+    """
 
     card: model_pb2.Model
     version: model_pb2.Version
     axes: AxisTable
+    chain: Chain
+    classes: Mapping[str, int]
+    vocabulary: Mapping[str, int]
 
     @property
     def latent_size(self) -> int:
@@ -166,25 +172,34 @@ class Catalog:
             return None  # a stage of another model, or none of ours
         card = _card(model, config)
         stages = [stage.model for stage in card.stages]
-        if not stages:
-            raise ValueError("the card has no stages")
         ready = _ready_together([by_model.get(stage, []) for stage in stages])
         if not ready:
             return Entry(_unavailable(card, f"no version of all of its stages ({', '.join(stages)}) is ready"))
         configs = [await self._backend.config(stage) for stage in stages]
-        _check_stages(card, configs)
+        chain = chain_of(card, configs)
+        _check_sizes(card, chain)
         card.max_batch_size = min(one.max_batch_size for one in configs)
-        versions = {v: await asyncio.to_thread(self._version, card, v) for v in ready}
+        versions = {v: await asyncio.to_thread(self._version, card, chain, v) for v in ready}
         return _complete(card, versions, served)
 
-    def _version(self, card: model_pb2.Model, version: str) -> ServedVersion:
+    def _version(self, card: model_pb2.Model, chain: Chain, version: str) -> ServedVersion:
         folder = self._repository / card.name.removeprefix("models/") / version
         told = json_format.Parse((folder / VERSION_FILE).read_text(), model_pb2.Version(), ignore_unknown_fields=True)
         told.name, told.state = version, model_pb2.STATE_AVAILABLE
-        axes = axis_sets.read(folder / "axes", card.name, told.weights_digest, card.latent.size)
+        axes = axis_sets.read(folder / "axes", card.name, told.weights_digest, _sizes(card, chain))
         for name, reason in axes.refused.items():
             _log.error("axes refused", model=card.name, version=version, axis=name, reason=reason)
-        return ServedVersion(card, told, axes)
+        classes = {class_name.casefold(): k for k, class_name in enumerate(card.classes.names)}
+        return ServedVersion(card, told, axes, chain, classes, _vocabulary(folder, card.caption))
+
+
+def _vocabulary(folder: UPath, caption: model_pb2.CaptionInput) -> Mapping[str, int]:
+    if not caption.vocabulary_asset:
+        return {}
+    words = json.loads((folder / caption.vocabulary_asset).read_text(encoding="utf-8"))
+    if not isinstance(words, dict) or not all(isinstance(number, int) and number > 0 for number in words.values()):
+        raise ValueError(f"{caption.vocabulary_asset} must be an object from words to numbers above 0")
+    return words
 
 
 def _card(model: str, config: ModelConfig) -> model_pb2.Model:
@@ -194,6 +209,8 @@ def _card(model: str, config: ModelConfig) -> model_pb2.Model:
         raise ValueError(f"the name {model!r} does not match {NAME.pattern}")
     if card.height <= 0 or card.width <= 0:
         raise ValueError(f"height {card.height} and width {card.width} must be above 0")
+    if not card.stages:
+        raise ValueError("the card has no stages")
     if card.task in (model_pb2.TASK_GENERATE, model_pb2.TASK_CAPTION_TO_IMAGE):
         _check_prior(card.latent)
     return card
@@ -206,19 +223,31 @@ def _check_prior(prior: model_pb2.LatentPrior) -> None:
         raise ValueError(f"latent.truncation_bound {prior.truncation_bound} must be at least {SMALLEST_BOUND}")
 
 
-def _check_stages(card: model_pb2.Model, configs: Sequence[ModelConfig]) -> None:
-    """Each stage must have the tensors that the card says, and get its inputs from the request or an earlier one."""
-    known = set(FIRST_TENSORS)
-    for stage, config in zip(card.stages, configs, strict=True):
-        missing = set(stage.inputs) - known
-        if missing:
-            raise ValueError(f"stage {stage.role!r} needs {sorted(missing)}, which nothing provides")
-        absent = (set(stage.inputs) ^ set(config.inputs)) | (set(stage.outputs) - set(config.outputs))
-        if absent:
-            raise ValueError(f"stage {stage.role!r} and its model {stage.model!r} differ in {sorted(absent)}")
-        if config.max_batch_size <= 0:
-            raise ValueError(f"max_batch_size {config.max_batch_size} of {stage.model!r} must be above 0")
-        known.update(stage.outputs)
+def _sizes(card: model_pb2.Model, chain: Chain) -> axis_sets.Sizes:
+    sizes = {latent_pb2.SPACE_Z: (card.latent.size, 0)}
+    layers, size = chain.style
+    if layers:
+        sizes |= {latent_pb2.SPACE_W: (size, layers), latent_pb2.SPACE_W_PLUS: (layers * size, 0)}
+    return sizes
+
+
+def _check_sizes(card: model_pb2.Model, chain: Chain) -> None:
+    """What the card says of a tensor must be what its model takes."""
+    said = {
+        "latent": card.latent.size,
+        "label": len(card.classes.names),
+        "condition": card.condition.size,
+        "conditioning_noise": card.conditioning.size,
+        "noise": card.noise.size,
+        "tokens": card.caption.max_tokens,
+    }
+    for name, size in said.items():
+        if name in chain.brought and chain.brought[name].shape != (size,):
+            raise ValueError(f"tensor {name!r} has the shape {chain.brought[name].shape}, and the card says {size}")
+    image = (card.height, card.width, 3)
+    for tensors in (chain.brought, chain.given):
+        if IMAGE in tensors and tensors[IMAGE].shape != image:
+            raise ValueError(f"tensor 'image' has the shape {tensors[IMAGE].shape}, and the card says {image}")
 
 
 def _ready_together(stages: Sequence[Sequence[Served]]) -> list[str]:

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from typing import overload
 
 from pellucid.v1 import generation_service_pb2, image_pb2, model_pb2
-from pellucid_gateway.errors import Refused, invalid
+from pellucid_gateway.errors import Refused
 
 SEEDS = 2**64
-MAX_MOVES = 64
 
 
 class Seeds(Sequence[image_pb2.Source]):
@@ -58,6 +57,8 @@ class Job:
     image_format: "image_pb2.ImageFormat.ValueType" = image_pb2.IMAGE_FORMAT_JPEG
     quality: int
     include_latent: bool = False
+    include_intermediates: bool = False
+    include_attention: bool = False
     priority: int
     deadline: float | None = None
 
@@ -77,7 +78,13 @@ class Job:
     def recipe_bytes(self) -> int:
         """Bound the size of an image's recipe and what is told of its moves."""
         given = 0 if isinstance(self.sources, Seeds) else max(source.ByteSize() for source in self.sources)
-        return 1024 + 2 * given + 2 * self.edit.ByteSize() + 192 * (len(self.edit.moves) + len(self.edit.locks) + 1)
+        return (
+            1024
+            + 2 * given
+            + 2 * self.controls.ByteSize()
+            + 2 * self.edit.ByteSize()
+            + 192 * (len(self.edit.moves) + len(self.edit.locks) + 1)
+        )
 
     @property
     def field(self) -> str:
@@ -95,30 +102,3 @@ def check_task(card: model_pb2.Model, *tasks: "model_pb2.Task.ValueType") -> Non
     if card.task not in tasks:
         wanted = " or ".join(model_pb2.Task.Name(task) for task in tasks)
         raise Refused("WRONG_TASK", f"{card.name} is of {model_pb2.Task.Name(card.task)}, and this call needs {wanted}")
-
-
-def check_controls(card: model_pb2.Model, controls: image_pb2.Controls) -> None:
-    """Refuse, by name, each control: none of the models that can be served so far has any."""
-    for descriptor, _ in controls.ListFields():
-        raise Refused(
-            "CONTROL_NOT_SUPPORTED", f"{card.name} has no {descriptor.name} (field controls.{descriptor.name})"
-        )
-
-
-def check_edit(edit: image_pb2.EditSet, sweep: generation_service_pb2.Sweep | None, field: str) -> None:
-    """Refuse an axis that is moved twice, locked twice, or both, and more moves than a recipe holds."""
-    fields = [(f"{field}.moves[{i}].axis", move.axis) for i, move in enumerate(edit.moves)]
-    if sweep:
-        fields.append(("sweep.axis", sweep.axis))
-    moved: set[str] = set()
-    for name, axis in fields:
-        if axis in moved:
-            raise invalid(name, f"axis {axis!r} is moved twice in one edit")
-        if axis in edit.locks:
-            raise invalid(name, f"axis {axis!r} is both moved and locked")
-        moved.add(axis)
-    if len(moved) > MAX_MOVES:
-        raise invalid(f"{field}.moves", f"{len(moved)} moves with the sweep's, and the limit is {MAX_MOVES}")
-    for i, lock in enumerate(edit.locks):
-        if lock in edit.locks[:i]:
-            raise invalid(f"{field}.locks[{i}]", f"axis {lock!r} is locked twice")

@@ -6,6 +6,7 @@ stands in every recipe.
 """
 
 import threading
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from pellucid.v1 import image_pb2, model_pb2
 
 SAMPLER_VERSION = 1
 LATENT_STREAM = 0
+CONDITIONING_STREAM = 1
+NOISE_STREAM = 2
 
 Latents = NDArray[np.float32]
 
@@ -33,6 +36,20 @@ def sample(prior: model_pb2.LatentPrior, seed: int) -> Latents:
         return _truncated(_generators.keyed(seed, LATENT_STREAM), prior.size, prior.truncation_bound)
     latent = draw(seed, LATENT_STREAM, prior.size)
     return _onto_sphere(latent) if prior.prior == model_pb2.PRIOR_SPHERE else latent
+
+
+def sample_officially(prior: model_pb2.LatentPrior, seed: int) -> Latents:
+    """Draw one latent (D,) as the family's official scripts do, from NumPy's old generator; seeds up to 2^32 - 1.
+
+    A truncated normal is the inverse of its distribution at uniform numbers, as SciPy's `truncnorm.rvs` has it.
+    """
+    generator = np.random.RandomState(seed)
+    if prior.official_sampler == model_pb2.OFFICIAL_SAMPLER_RANDN:
+        return generator.randn(prior.size).astype(np.float32)
+    normal = NormalDist()
+    low, high = normal.cdf(-prior.truncation_bound), normal.cdf(prior.truncation_bound)
+    quantiles = low + generator.uniform(size=prior.size) * (high - low)
+    return np.array([normal.inv_cdf(quantile) for quantile in quantiles], dtype=np.float32)
 
 
 def interpolate(start: Latents, end: Latents, position: float, path: "image_pb2.Path.ValueType") -> Latents:

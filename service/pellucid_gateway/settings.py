@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from annotated_types import Gt
+from annotated_types import Ge, Gt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Positive = Annotated[int, Gt(0)]
+NotNegative = Annotated[int, Ge(0)]
 Seconds = Annotated[float, Gt(0)]
 
 
@@ -35,6 +36,9 @@ class Settings(BaseSettings):
 
     stream_window: Positive = 4
     """Batches that one stream keeps in flight ahead of what its client has taken."""
+
+    style_cache_bytes: NotNegative = 64 * 2**20
+    """Bytes of styles (latents behind a mapping network) that are remembered, so that the same seed is mapped once."""
 
     encoder_threads: Positive = 2
     """Threads that encode and decode images."""

@@ -1,6 +1,6 @@
-"""Latents to images: a plan's slices run through the model's stages and the encoder, in order, several in flight.
+"""Jobs to images: a plan's drafts run through the model's stages and the encoder, in order, several in flight.
 
-plan.slices -> for each: bytes reserved -> stages (dispatch) -> encoded off the event loop -> images in order
+plan.drafts -> for each: bytes reserved -> mapped -> completed -> stages (dispatch) -> encoded -> images in order
 """
 
 import asyncio
@@ -10,21 +10,21 @@ from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
 from typing import TypeAlias, TypeVar
 
-import numpy as np
-
-from pellucid.v1 import image_pb2, latent_pb2
-from pellucid_gateway import images
+from pellucid.v1 import image_pb2
+from pellucid_gateway import rendering
 from pellucid_gateway.admission import ByteBudget
-from pellucid_gateway.backends.base import Tensor
 from pellucid_gateway.catalog import Catalog, ServedVersion
+from pellucid_gateway.chain import IMAGE
 from pellucid_gateway.clock import Clock
-from pellucid_gateway.dispatch import Dispatcher, Work
-from pellucid_gateway.errors import InvalidRequest, Refused, invalid
+from pellucid_gateway.dispatch import Dispatcher
+from pellucid_gateway.errors import InvalidRequest, invalid
 from pellucid_gateway.jobs import Job
-from pellucid_gateway.plans import Plan, Slice, is_light
+from pellucid_gateway.mapping import NOTHING_MAPPED, Mapper
+from pellucid_gateway.plans import Draft, Plan, is_light
+from pellucid_gateway.run import Run
 
 Planned = TypeVar("Planned")
-Rendering: TypeAlias = asyncio.Future[list[image_pb2.Image]]
+Pending: TypeAlias = asyncio.Future[list[image_pb2.Image]]
 
 MAX_UNARY_IMAGES = 64
 MAX_UNARY_BYTES = 4 * 2**20
@@ -48,9 +48,11 @@ class Synthesis:
         encoder: Executor,
         budget: ByteBudget,
         stream_window: int,
+        style_cache_bytes: int,
     ):
         self._catalog = catalog
         self._dispatcher = dispatcher
+        self._mapper = Mapper(dispatcher, style_cache_bytes)
         self._encoder = encoder
         self._budget = budget
         self._window = stream_window
@@ -62,12 +64,15 @@ class Synthesis:
             raise invalid(
                 job.field, f"{job.count} images, and a unary call gives at most {MAX_UNARY_IMAGES}: use the stream"
             )
-        plan, parts = await _off_loop(is_light(job), lambda: _planned(job, served))
-        size = _check_fits(plan, parts)
+        light = is_light(job)
+        plan, drafts = await _off_loop(light, lambda: _planned(job, served))
+        size = _check_fits(plan, drafts)
         with self._budget.refuse_beyond(size):
-            if len(parts) == 1:
-                return await self._render(plan, parts[0], clock)
-            batches = await _all_or_none([asyncio.ensure_future(self._render(plan, part, clock)) for part in parts])
+            if len(drafts) == 1:
+                return await self._render(plan, drafts[0], light, clock)
+            batches = await _all_or_none(
+                [asyncio.ensure_future(self._render(plan, draft, light, clock)) for draft in drafts]
+            )
         return [image for batch in batches for image in batch]
 
     async def stream(self, job: Job, clock: Clock) -> AsyncGenerator[list[image_pb2.Image]]:
@@ -78,28 +83,28 @@ class Synthesis:
         served, light = self._catalog.serving(job.model, job.version), is_light(job)
         plan = await _off_loop(light, lambda: _checked(job, served))
         size, window = self._pace(plan)
-        ahead: deque[Rendering] = deque()
+        ahead: deque[Pending] = deque()
         async with self._budget.wait_for(_slice_bytes(plan, size * window)):
             started = self._started(plan, size, light, clock)
             try:
                 while True:
-                    while len(ahead) < window and (rendering := await anext(started, None)):
-                        ahead.append(rendering)
+                    while len(ahead) < window and (pending := await anext(started, None)):
+                        ahead.append(pending)
                     if not ahead:
                         return
                     yield await ahead.popleft()
             finally:
-                for rendering in ahead:
-                    rendering.cancel()
+                for pending in ahead:
+                    pending.cancel()
 
-    async def _started(self, plan: Plan, size: int, light: bool, clock: Clock) -> AsyncGenerator[Rendering]:
+    async def _started(self, plan: Plan, size: int, light: bool, clock: Clock) -> AsyncGenerator[Pending]:
         """Start to render slice after slice; one that is refused is the last, and fails."""
-        slices = plan.slices(size)
+        drafts = plan.drafts(size)
         try:
-            while part := await _off_loop(light, lambda: next(slices, None)):
-                yield asyncio.ensure_future(self._render(plan, part, clock))
+            while draft := await _off_loop(light, lambda: next(drafts, None)):
+                yield asyncio.ensure_future(self._render(plan, draft, light, clock))
         except InvalidRequest as error:
-            refused: Rendering = asyncio.get_running_loop().create_future()
+            refused: Pending = asyncio.get_running_loop().create_future()
             refused.set_exception(error)
             refused.exception()  # whether or not anyone is left to hear of it
             yield refused
@@ -110,81 +115,33 @@ class Synthesis:
         size = min(plan.served.card.max_batch_size, affordable)
         return size, min(self._window, max(1, affordable // size))
 
-    async def _render(self, plan: Plan, part: Slice, clock: Clock) -> list[image_pb2.Image]:
-        pixels = await self._synthesise(plan, part, clock)
+    async def _render(self, plan: Plan, draft: Draft, light: bool, clock: Clock) -> list[image_pb2.Image]:
+        run = Run(self._dispatcher, plan.served, plan.job.priority, plan.job.deadline, clock)
+        mapped = await self._mapper.map(draft.leaves, run) if plan.served.chain.mapping else NOTHING_MAPPED
+        part = await _off_loop(light, lambda: plan.complete(draft, mapped))
+        tensors = await run.through(plan.served.chain.synthesis, part.tensors, rendering.outputs(plan))
         started_ns = time.monotonic_ns()
-        if pixels.size <= INLINE_BYTES:
-            rendered = _encode(plan.job, part, pixels)
+        if tensors[IMAGE].nbytes <= INLINE_BYTES:
+            rendered = rendering.render(plan, part, tensors)
         else:
             loop = asyncio.get_running_loop()
-            rendered = await loop.run_in_executor(self._encoder, _encode, plan.job, part, pixels)
+            rendered = await loop.run_in_executor(self._encoder, rendering.render, plan, part, tensors)
         clock.encode_ns += time.monotonic_ns() - started_ns
         return rendered
 
-    async def _synthesise(self, plan: Plan, part: Slice, clock: Clock) -> images.Pixels:
-        """Run a slice through the stages; each takes by name what the request brought or an earlier stage gave."""
-        card, tensors = plan.served.card, dict[str, Tensor](latent=part.latents)
-        for stage in card.stages:
-            work = Work(
-                model=stage.model,
-                version=plan.served.version.name,
-                inputs={name: tensors[name] for name in stage.inputs},
-                outputs=tuple(stage.outputs),
-                max_batch_size=card.max_batch_size,
-                priority=plan.job.priority,
-                deadline=plan.job.deadline,
-            )
-            outcome = await self._dispatcher.run(work)
-            clock.add(outcome)
-            tensors.update(outcome.outputs)
-        pixels = tensors["image"]
-        if pixels.dtype != np.uint8:
-            raise Refused(
-                "NO_PIXELS",
-                f"{card.name} gives {pixels.dtype} for research; export it with uint8 pixels to serve it",
-            )
-        return np.asarray(pixels, np.uint8)
-
-
-def _encode(job: Job, part: Slice, pixels: images.Pixels) -> list[image_pb2.Image]:
-    """Encode a slice's pixels (N, H, W, 3); runs in the encoder's threads."""
-    encoded = []
-    for row in range(len(pixels)):
-        data = images.encode(pixels[row], job.image_format, job.quality)
-        image = image_pb2.Image(
-            index=part.first + row,
-            format=job.image_format,
-            height=pixels.shape[1],
-            width=pixels.shape[2],
-            data=data,
-            data_size=len(data),
-            recipe=part.recipes[row],
-            axis_moves=part.axis_moves[row],
-            warnings=part.warnings[row],
-        )
-        if job.include_latent:
-            image.latent.CopyFrom(latent_pb2.Latent(space=latent_pb2.SPACE_Z, values=part.latents[row]))
-        encoded.append(image)
-    return encoded
-
-
-def _image_bytes(served: ServedVersion) -> int:
-    return images.worst_case_bytes(served.card.height, served.card.width)
-
 
 def _slice_bytes(plan: Plan, count: int) -> int:
-    """Bytes that `count` images hold at most: latents, pixels, encoded, and their recipes."""
-    card = plan.served.card
-    latent, pixels = card.latent.size * 4, card.height * card.width * 3
-    return count * (latent + pixels + _image_bytes(plan.served) + plan.job.recipe_bytes)
+    """Bytes that `count` images hold at most: the tensors of all stages, encoded, and their recipes."""
+    return count * (plan.served.chain.row_bytes + rendering.worst_case_bytes(plan) + plan.job.recipe_bytes)
 
 
-def _check_fits(plan: Plan, parts: list[Slice]) -> int:
+def _check_fits(plan: Plan, drafts: list[Draft]) -> int:
     """Bound the bytes that a unary call holds. Raises InvalidRequest where its answer may exceed one message."""
     count = plan.job.count
-    latents = plan.served.latent_size * 4 if plan.job.include_latent else 0
-    told = sum(part.recipe_bytes for part in parts)
-    size = count * (_image_bytes(plan.served) + latents + FRAMING_BYTES) + told
+    told = sum(draft.recipe_bytes for draft in drafts)
+    if plan.is_edited_late:
+        told += count * plan.job.recipe_bytes
+    size = count * (rendering.worst_case_bytes(plan) + FRAMING_BYTES) + told
     if size > MAX_UNARY_BYTES:
         raise invalid(
             plan.job.field,
@@ -193,9 +150,9 @@ def _check_fits(plan: Plan, parts: list[Slice]) -> int:
     return _slice_bytes(plan, count) + told
 
 
-def _planned(job: Job, served: ServedVersion) -> tuple[Plan, list[Slice]]:
+def _planned(job: Job, served: ServedVersion) -> tuple[Plan, list[Draft]]:
     plan = Plan(job, served)
-    return plan, list(plan.slices(served.card.max_batch_size))
+    return plan, list(plan.drafts(served.card.max_batch_size))
 
 
 def _checked(job: Job, served: ServedVersion) -> Plan:
@@ -209,7 +166,7 @@ async def _off_loop(light: bool, plan: Callable[[], Planned]) -> Planned:
     return plan() if light else await asyncio.to_thread(plan)
 
 
-async def _all_or_none(tasks: list[Rendering]) -> list[list[image_pb2.Image]]:
+async def _all_or_none(tasks: list[Pending]) -> list[list[image_pb2.Image]]:
     """Await all tasks; where one fails or the caller goes, cancel the rest."""
     try:
         return await asyncio.gather(*tasks)

@@ -50,7 +50,7 @@ async def gateway(backend: FakeBackend, repository: Path) -> AsyncIterator[Gatew
     server = Server(
         "127.0.0.1:0",
         catalog,
-        Synthesis(catalog, dispatcher, codec, budget, 4),
+        Synthesis(catalog, dispatcher, codec, budget, 4, 2**20),
         Analysis(catalog, dispatcher, codec, budget, 4096 * 4096),
     )
     server.report_health()

@@ -6,6 +6,7 @@ model) and `glow` (z[3], a probability with log odds 0 + 1 per step). `models/me
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,15 @@ import safetensors.numpy
 from google.protobuf import json_format
 
 from pellucid.v1 import axis_pb2, model_pb2
-from pellucid_gateway.backends.base import ModelConfig
+from pellucid_gateway.backends.base import ModelConfig, TensorSpec
 from pellucid_gateway.backends.fake import FakeBackend, measure, paint
 
 WEIGHTS = f"sha256:{'a' * 64}"
+SPECS = {
+    "latent": TensorSpec("float32", (4,)),
+    "image": TensorSpec("uint8", (8, 8, 3)),
+    "labels": TensorSpec("float32", (3,)),
+}
 UNIT = {
     "red": [1, 0, 0, 0],
     "green": [0, 1, 0, 0],
@@ -52,10 +58,19 @@ def meter_card() -> model_pb2.Model:
     )
 
 
+def specs(*names: str) -> dict[str, TensorSpec]:
+    return {name: SPECS[name] for name in names}
+
+
 def config(card: model_pb2.Model) -> ModelConfig:
+    image = {"image": TensorSpec("uint8", (card.height, card.width, 3))}
+
+    def known(names: Iterable[str]) -> dict[str, TensorSpec]:
+        return {name: (SPECS | image)[name] for name in names}
+
     return ModelConfig(
-        inputs=tuple(card.stages[0].inputs),
-        outputs=tuple(card.stages[0].outputs),
+        inputs=known(card.stages[0].inputs),
+        outputs=known(card.stages[0].outputs),
         max_batch_size=16,
         parameters={"pellucid.card": json_format.MessageToJson(card)},
     )

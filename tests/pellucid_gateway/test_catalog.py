@@ -61,7 +61,7 @@ async def test_a_bad_card_makes_its_model_unavailable_and_no_other(
 ) -> None:
     card = json.loads(json_format.MessageToJson(painting.paint_card())) | fields
     parameters = {"pellucid.card": json.dumps(card)}
-    backend.models["bad"] = (ModelConfig(("latent",), ("image",), 16, parameters), paint)
+    backend.models["bad"] = (ModelConfig(painting.specs("latent"), painting.specs("image"), 16, parameters), paint)
     configure(repository, "bad")
     catalog = await catalog_of(backend, repository)
     with pytest.raises(Refused, match=reason):
@@ -84,7 +84,7 @@ async def test_a_model_without_its_version_file_is_unavailable(backend: FakeBack
 async def test_a_card_that_is_no_card_makes_its_model_unavailable(
     backend: FakeBackend, repository: Path, parameter: str
 ) -> None:
-    backend.models["bad"] = (ModelConfig((), (), 16, {"pellucid.card": parameter}), paint)
+    backend.models["bad"] = (ModelConfig({}, {}, 16, {"pellucid.card": parameter}), paint)
     configure(repository, "bad")
     with pytest.raises(Refused, match="unreadable card"):
         (await catalog_of(backend, repository)).serving("models/bad")
@@ -105,7 +105,7 @@ async def test_a_model_serves_only_the_versions_that_all_its_stages_have(
     backend.models["paint"] = (painting.config(painting.paint_card(stages=stages)), paint)
     with pytest.raises(ModelUnavailable, match=r"no version of all of its stages \(paint, paint\.upscale\) is ready"):
         (await catalog_of(backend, repository)).serving("models/paint")
-    backend.models["paint.upscale"] = (ModelConfig(("image",), ("image",), 8), paint)
+    backend.models["paint.upscale"] = (ModelConfig(painting.specs("image"), painting.specs("image"), 8), paint)
     configure(repository, "paint.upscale")
     assert (await catalog_of(backend, repository)).serving("models/paint").card.max_batch_size == 8
 
@@ -156,7 +156,7 @@ async def test_a_model_that_is_not_ready_gives_its_reason(backend: FakeBackend, 
 
 
 async def test_models_without_a_card_are_stages_and_not_listed(backend: FakeBackend, repository: Path) -> None:
-    backend.models["paint.mapping"] = (ModelConfig((), (), 16), paint)
+    backend.models["paint.mapping"] = (ModelConfig({}, {}, 16), paint)
     configure(repository, "paint.mapping")
     assert list((await catalog_of(backend, repository)).entries) == ["models/meter", "models/paint"]
 

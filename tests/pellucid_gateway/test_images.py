@@ -33,11 +33,15 @@ def test_jpeg_is_close_and_its_quality_is_heard() -> None:
 
 @pytest.mark.parametrize("image_format", list(images.MEDIA_TYPES))
 @pytest.mark.parametrize("size", [(1, 1), (8, 8), (256, 256)])
+@pytest.mark.parametrize("quality", [90, 95, 96, 100])
 def test_no_image_is_larger_than_the_worst_case(
-    image_format: "image_pb2.ImageFormat.ValueType", size: tuple[int, int]
+    image_format: "image_pb2.ImageFormat.ValueType", size: tuple[int, int], quality: int
 ) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
-    assert len(images.encode(noise, image_format, 100)) <= images.worst_case_bytes(*size)
+    harsh = np.where(noise < 128, 0, 255).astype(np.uint8)
+    for pixels in (noise, harsh):
+        encoded = images.encode(pixels, image_format, quality)
+        assert len(encoded) <= images.worst_case_bytes(*size, image_format, quality)
 
 
 @pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP"])

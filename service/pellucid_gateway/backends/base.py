@@ -1,5 +1,6 @@
 """The seam between the gateway and what computes."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -21,11 +22,24 @@ class Served:
 
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """What the backend knows of a model: its tensors' names, its largest batch (0: no batch axis), its parameters."""
+class TensorSpec:
+    """A tensor of a model: NumPy's name of its type, and the shape of one row; -1 is a length that may vary."""
 
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of one row; lengths that may vary count as 1."""
+        return math.prod(abs(length) for length in self.shape) * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What the backend knows of a model: its tensors by name, its largest batch (0: no batch axis), its parameters."""
+
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
     max_batch_size: int
     parameters: Mapping[str, str] = field(default_factory=dict)
 

@@ -4,13 +4,14 @@ NOTE: tritonclient's generated stubs are used without its client class, which co
 """
 
 import re
+from typing import Any
 
 import grpc
 import numpy as np
-from tritonclient.grpc import service_pb2, service_pb2_grpc
+from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
 
-from pellucid_gateway.backends.base import Inference, ModelConfig, Served, Tensor
+from pellucid_gateway.backends.base import Inference, ModelConfig, Served, Tensor, TensorSpec
 from pellucid_gateway.errors import (
     BackendUnreachable,
     DeadlineExceeded,
@@ -67,8 +68,8 @@ class TritonBackend:
         except grpc.aio.AioRpcError as error:
             raise translate(error, model, self._address) from error
         return ModelConfig(
-            inputs=tuple(tensor.name for tensor in config.input),
-            outputs=tuple(tensor.name for tensor in config.output),
+            inputs={tensor.name: _spec(tensor) for tensor in config.input},
+            outputs={tensor.name: _spec(tensor) for tensor in config.output},
             max_batch_size=config.max_batch_size,
             parameters={key: value.string_value for key, value in config.parameters.items()},
         )
@@ -117,6 +118,11 @@ def _request(inference: Inference) -> service_pb2.ModelInferRequest:
     if inference.timeout_s is not None:
         request.parameters["timeout"].int64_param = max(1, int(inference.timeout_s * 1e6))
     return request
+
+
+def _spec(tensor: Any) -> TensorSpec:
+    kind = triton_to_np_dtype(model_config_pb2.DataType.Name(tensor.data_type).removeprefix("TYPE_"))
+    return TensorSpec(np.dtype(kind or object).name, tuple(tensor.dims))
 
 
 def _version(text: str) -> tuple[int, int]:

@@ -40,8 +40,7 @@ def stream_edit(request: generation_service_pb2.StreamEditRequest, deadline: flo
 def interpolate(request: Walked, deadline: float | None) -> Job:
     """Convert an Interpolate."""
     frames = request.frames_per_segment if request.HasField("frames_per_segment") else DEFAULT_FRAMES
-    path = request.path or image_pb2.PATH_SPHERICAL
-    return _job(request, request.keyframes, deadline, bulk=True, walk=Walk(frames, path))
+    return _job(request, request.keyframes, deadline, bulk=True, walk=Walk(frames, request.path))
 
 
 def render(request: generation_service_pb2.RenderImageRequest, deadline: float | None) -> Job:
@@ -112,6 +111,8 @@ def _job(
         image_format=image_format,
         quality=output.quality if output.HasField("quality") else images.DEFAULT_QUALITY,
         include_latent=output.include_latent,
+        include_intermediates=output.include_intermediates,
+        include_attention=output.include_attention,
         priority=priority(request.priority, bulk=bulk),
         deadline=deadline,
     )

@@ -234,10 +234,10 @@ async def test_a_large_image_comes_in_parts_that_make_the_whole(gateway: Gateway
     whole = b"".join(part.data for part in parts[:3])
     assert whole == np.repeat(np.arange(1024, dtype=np.uint8), 1024 * 3).tobytes()
 
-    unary = pb.GenerateRequest(model="models/large", seeds=pb.SeedRange(count=1), output=RAW)
+    unary = pb.GenerateRequest(model="models/large", seeds=pb.SeedRange(count=2), output=RAW)
     told = await refused(gateway.generation.Generate(unary))
     assert told.code == grpc.StatusCode.INVALID_ARGUMENT
-    assert "1 images may take" in told.violations["sources"]
+    assert "2 images may take" in told.violations["sources"]
     assert "use the stream" in told.violations["sources"]
 
 
