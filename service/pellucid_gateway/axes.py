@@ -100,21 +100,25 @@ class Move:
 
 @dataclass(frozen=True)
 class Change:
-    """What an edit does to latents: the change (N, D); of each move its steps (N,) and the share the locks left."""
+    """What an edit does to latents: the change (N, D).
+
+    Of each move there are its coordinate before (N,), its steps (N,) and the share that the locks left.
+    """
 
     delta: Float64s
+    before: list[Float64s]
     steps: list[Float64s]
     left_by_locks: list[float]
 
 
-def solve(latents: NDArray[np.float32], moves: Sequence[Move], locks: Sequence[Direction]) -> Change:
+def solve(latents: NDArray[np.floating], moves: Sequence[Move], locks: Sequence[Direction]) -> Change:
     """Find the least change of latents (N, D) that makes all moves and holds all locks.
 
     Raises InvalidRequest where an axis is left less than SMALLEST_REMAINDER by the locks, where moves contradict each
     other, where a target lies outside what the label can be, or where a move goes beyond an axis's hard limit.
     """
     if not moves:
-        return Change(np.zeros(latents.shape), [], [])
+        return Change(np.zeros(latents.shape), [], [], [])
     basis = _basis([lock.unit for lock in locks], latents.shape[1])
     free = [move.direction.unit - basis.T @ (basis @ move.direction.unit) for move in moves]
     left = [float(np.linalg.norm(part)) for part in free]
@@ -129,7 +133,7 @@ def solve(latents: NDArray[np.float32], moves: Sequence[Move], locks: Sequence[D
         delta += _least_norm(latents, delta, [moves[k] for k in fixed], np.array([free[k] for k in fixed]))
     steps = [move.direction.coordinate(delta) for move in moves]
     _check_hard_limits(moves, steps)
-    return Change(delta, steps, left)
+    return Change(delta, [move.direction.coordinate(latents) for move in moves], steps, left)
 
 
 def _basis(units: Sequence[Float64s], size: int) -> Float64s:
@@ -140,7 +144,7 @@ def _basis(units: Sequence[Float64s], size: int) -> Float64s:
     return np.asarray(rows[strengths > 1e-9 * strengths[0]])
 
 
-def _least_norm(latents: NDArray[np.float32], moved: Float64s, moves: Sequence[Move], free: Float64s) -> Float64s:
+def _least_norm(latents: NDArray[np.floating], moved: Float64s, moves: Sequence[Move], free: Float64s) -> Float64s:
     """Give the shortest further change (N, D) within the rows of `free` that puts the moves' coordinates right."""
     _check_independent(moves, free)
     wanted = np.stack([_wanted_steps(latents, move) * move.direction.step for move in moves], axis=1)
@@ -152,7 +156,7 @@ def _least_norm(latents: NDArray[np.float32], moved: Float64s, moves: Sequence[M
     return delta
 
 
-def _wanted_steps(latents: NDArray[np.float32], move: Move) -> Float64s:
+def _wanted_steps(latents: NDArray[np.floating], move: Move) -> Float64s:
     if move.unit is Unit.STEPS:
         return move.amounts
     _check_targets(move)

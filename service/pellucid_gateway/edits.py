@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pellucid.v1 import generation_service_pb2, image_pb2, latent_pb2
 from pellucid_gateway import axes
@@ -44,10 +45,15 @@ class Edit:
         self._served = served
         self._at = at
         self._digests = digests or {}
-        self._directions = [self._find(move.axis) for move in edit.moves]
-        self._locks = [self._find(lock) for lock in edit.locks]
-        self._swept = self._find(sweep.axis) if sweep else None
-        self.is_behind_mapping = self._one_space()
+        names = [*(move.axis for move in edit.moves), *edit.locks, *([sweep.axis] if sweep else [])]
+        found = {name: served.axes.find(name, self._digests.get(name, "")) for name in names}
+        self.is_behind_mapping = _one_space(found, at)
+        self._is_layered = any(_is_layered(direction) for direction in found.values())
+        if self._is_layered:
+            found = {name: _over(direction, served.chain.style[0]) for name, direction in found.items()}
+        self._directions = [found[move.axis] for move in edit.moves]
+        self._locks = [found[lock] for lock in edit.locks]
+        self._swept = found[sweep.axis] if sweep else None
 
     def __bool__(self) -> bool:
         """Whether anything moves or is locked."""
@@ -64,13 +70,18 @@ class Edit:
         return moves
 
     def solve(self, start: Latents, moves: list[Move]) -> tuple[Latents, Change]:
-        """Move latents (N, D), or styles flattened to (N, layers * size): where they end, and how they got there.
+        """Move latents (N, D), or styles (N, layers, size): where they end, and how they got there.
 
         Raises InvalidRequest as `axes.solve` does, and where a latent is taken beyond all numbers.
         """
-        change = axes.solve(start, moves, self._locks)
+        rows: NDArray[np.floating] = start
+        if self.is_behind_mapping:
+            # What moves all layers alike is solved for their mean: equal layers stay equal to the last bit.
+            rows = start.reshape(len(start), -1) if self._is_layered else start.mean(axis=1, dtype=np.float64)
+        change = axes.solve(rows, moves, self._locks)
+        delta = change.delta.reshape(start.shape) if rows.size == start.size else change.delta[:, None]
         with np.errstate(over="ignore"):
-            after = (start + change.delta).astype(np.float32)
+            after = (start + delta).astype(np.float32)
         if not np.isfinite(after).all():
             raise invalid(self._at, "the edit moves the latent beyond all numbers")
         return after, change
@@ -86,19 +97,23 @@ class Edit:
             ).axis.axis_set_digest
         return applied
 
-    def _find(self, name: str) -> Direction:
-        direction = self._served.axes.find(name, self._digests.get(name, ""))
-        layers, _ = self._served.chain.style
-        return direction.over(layers) if direction.axis.space == latent_pb2.SPACE_W else direction
 
-    def _one_space(self) -> bool:
-        found = [*self._directions, *self._locks, *([self._swept] if self._swept else [])]
-        behind = {direction.axis.name: direction.axis.space in BEHIND_MAPPING for direction in found}
-        if len(set(behind.values())) > 1:
-            z = ", ".join(repr(name) for name, is_behind in behind.items() if not is_behind)
-            w = ", ".join(repr(name) for name, is_behind in behind.items() if is_behind)
-            raise invalid(self._at, f"axes {z} lie in SPACE_Z and {w} in SPACE_W: edit first the ones, then the others")
-        return any(behind.values())
+def _one_space(found: Mapping[str, Direction], at: str) -> bool:
+    """Say whether axes lie behind the mapping. Raises InvalidRequest where some do and others do not."""
+    behind = [name for name, direction in found.items() if direction.axis.space in BEHIND_MAPPING]
+    others = [name for name in found if name not in behind]
+    if behind and others:
+        z, w = (", ".join(map(repr, names)) for names in (others, behind))
+        raise invalid(at, f"axes {z} lie in SPACE_Z and {w} in SPACE_W: edit first the ones, then the others")
+    return bool(behind)
+
+
+def _is_layered(direction: Direction) -> bool:
+    return direction.axis.HasField("layers") or direction.axis.space == latent_pb2.SPACE_W_PLUS
+
+
+def _over(direction: Direction, layers: int) -> Direction:
+    return direction if direction.axis.space == latent_pb2.SPACE_W_PLUS else direction.over(layers)
 
 
 def _check(edit: image_pb2.EditSet, sweep: generation_service_pb2.Sweep | None, at: str) -> None:

@@ -130,7 +130,7 @@ class Plan:
             return self._slice(draft, {LATENT: rows}, [_told_z(row) for row in rows])
         style, others = _finished(draft.origins, mapped)
         if self._edit.is_behind_mapping:
-            style, draft = self._edited_behind(style, draft)
+            style, draft = self._edited(style, draft)
         for row, mixes in enumerate(others):
             for mix, other in mixes:
                 style[row, mix.layers.first : mix.layers.last + 1] = other[mix.layers.first : mix.layers.last + 1]
@@ -154,10 +154,6 @@ class Plan:
         edited = [replace(origin, point=row) for origin, row in zip(draft.origins, after, strict=True)]
         return replace(draft, origins=edited)
 
-    def _edited_behind(self, style: Styles, draft: Draft) -> tuple[Styles, Draft]:
-        after, draft = self._edited(style.reshape(len(style), -1), draft)
-        return after.reshape(style.shape), draft
-
     def _edited(self, start: Latents, draft: Draft) -> tuple[Latents, Draft]:
         """Apply the job's edit to rows; the draft is told of it, and its recipes are lengthened."""
         indices = range(draft.first, draft.first + len(draft.origins))
@@ -171,7 +167,7 @@ class Plan:
         for row, origin in enumerate(draft.origins):
             origin.recipe.edits.append(self._edit.applied(None if amounts is None else float(amounts[row])))
         said = [draft.told.warnings[row] + _warnings(moves, change, row) for row in range(len(indices))]
-        told = Told([_moved(start[row], moves, change, row) for row in range(len(indices))], said)
+        told = Told([_moved(moves, change, row) for row in range(len(indices))], said)
         return after, replace(draft, told=told)
 
     def _origin_of(self, index: int) -> Origin:
@@ -248,14 +244,13 @@ def _located(error: InvalidRequest, indices: range) -> InvalidRequest:
     return InvalidRequest([Violation(v.field, f"{v.description} ({among})") for v in error.violations])
 
 
-def _moved(start: Latents, moves: list[Move], change: Change, row: int) -> list[image_pb2.AxisMove]:
+def _moved(moves: list[Move], change: Change, row: int) -> list[image_pb2.AxisMove]:
     told = []
-    for move, steps, left in zip(moves, change.steps, change.left_by_locks, strict=True):
+    for move, start, steps, left in zip(moves, change.before, change.steps, change.left_by_locks, strict=True):
         said = image_pb2.AxisMove(axis=move.direction.axis.name, steps=float(steps[row]), left_by_locks=left)
         if move.direction.predicts:
-            before = float(move.direction.coordinate(start))
-            said.predicted_before = move.direction.predict(before)
-            said.predicted_after = move.direction.predict(before + float(steps[row]))
+            said.predicted_before = move.direction.predict(float(start[row]))
+            said.predicted_after = move.direction.predict(float(start[row] + steps[row]))
         told.append(said)
     return told
 

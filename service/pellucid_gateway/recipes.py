@@ -157,8 +157,8 @@ class Sources:
         check_order(origin, edit, at)
 
         def change(style: Styles) -> Styles:
-            after, _ = edit.solve(style.reshape(1, -1), edit.moves(1))
-            return after.reshape(style.shape)
+            after, _ = edit.solve(style[None], edit.moves(1))
+            return np.asarray(after[0])
 
         return styles.changed(origin.style, change)
 

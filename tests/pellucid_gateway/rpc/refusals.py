@@ -15,6 +15,10 @@ class Refusal:
     violations: dict[str, str] = field(default_factory=dict)
     retry_after_s: float | None = None
 
+    @property
+    def fields(self) -> list[str]:
+        return list(self.violations)
+
 
 def refusal(error: grpc.aio.AioRpcError) -> Refusal:
     told = Refusal(error.code(), error.details() or "")
