@@ -209,6 +209,8 @@ def _card(model: str, config: ModelConfig) -> model_pb2.Model:
         raise ValueError(f"the name {model!r} does not match {NAME.pattern}")
     if card.height <= 0 or card.width <= 0:
         raise ValueError(f"height {card.height} and width {card.width} must be above 0")
+    if card.HasField("classes"):
+        card.classes.count = len(card.classes.names)
     if not card.stages:
         raise ValueError("the card has no stages")
     if card.task in (model_pb2.TASK_GENERATE, model_pb2.TASK_CAPTION_TO_IMAGE):

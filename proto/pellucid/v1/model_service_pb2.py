@@ -30,7 +30,7 @@ from pellucid.v1 import axis_pb2 as pellucid_dot_v1_dot_axis__pb2
 from pellucid.v1 import model_pb2 as pellucid_dot_v1_dot_model__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpellucid/v1/model_service.proto\x12\x0bpellucid.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x16pellucid/v1/axis.proto\x1a\x17pellucid/v1/model.proto\"x\n\x11ListModelsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12)\n\x04task\x18\x03 \x01(\x0e\x32\x11.pellucid.v1.TaskB\x08\xbaH\x05\x82\x01\x02\x10\x01\"Q\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.pellucid.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"e\n\x0fGetModelRequest\x12R\n\x04name\x18\x01 \x01(\tBD\xe2\x41\x01\x02\xfa\x41\x14\n\x12pellucid.dev/Model\xbaH&r$2\"^models/[a-z0-9][a-z0-9_.-]{0,62}$\"5\n\x10GetModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.pellucid.v1.Model\"\xbb\x01\n\x0fListAxesRequest\x12T\n\x06parent\x18\x01 \x01(\tBD\xe2\x41\x01\x02\xfa\x41\x14\n\x12pellucid.dev/Model\xbaH&r$2\"^models/[a-z0-9][a-z0-9_.-]{0,62}$\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x18\n\x07version\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x14\"L\n\x10ListAxesResponse\x12\x1f\n\x04\x61xes\x18\x01 \x03(\x0b\x32\x11.pellucid.v1.Axis\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa3\x01\n\x0eGetAxisRequest\x12w\n\x04name\x18\x01 \x01(\tBi\xe2\x41\x01\x02\xfa\x41\x13\n\x11pellucid.dev/Axis\xbaHLrJ2H^models/[a-z0-9][a-z0-9_.-]{0,62}/axes/[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$\x12\x18\n\x07version\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x14\"2\n\x0fGetAxisResponse\x12\x1f\n\x04\x61xis\x18\x01 \x01(\x0b\x32\x11.pellucid.v1.Axis2\xae\x03\n\x0cModelService\x12\x61\n\nListModels\x12\x1e.pellucid.v1.ListModelsRequest\x1a\x1f.pellucid.v1.ListModelsResponse\"\x12\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/models\x12\x64\n\x08GetModel\x12\x1c.pellucid.v1.GetModelRequest\x1a\x1d.pellucid.v1.GetModelResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/{name=models/*}\x12k\n\x08ListAxes\x12\x1c.pellucid.v1.ListAxesRequest\x1a\x1d.pellucid.v1.ListAxesResponse\"\"\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/{parent=models/*}/axes\x12h\n\x07GetAxis\x12\x1b.pellucid.v1.GetAxisRequest\x1a\x1c.pellucid.v1.GetAxisResponse\"\"\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/{name=models/*/axes/*}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpellucid/v1/model_service.proto\x12\x0bpellucid.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x16pellucid/v1/axis.proto\x1a\x17pellucid/v1/model.proto\"x\n\x11ListModelsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12)\n\x04task\x18\x03 \x01(\x0e\x32\x11.pellucid.v1.TaskB\x08\xbaH\x05\x82\x01\x02\x10\x01\"Q\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.pellucid.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"e\n\x0fGetModelRequest\x12R\n\x04name\x18\x01 \x01(\tBD\xe2\x41\x01\x02\xfa\x41\x14\n\x12pellucid.dev/Model\xbaH&r$2\"^models/[a-z0-9][a-z0-9_.-]{0,62}$\"5\n\x10GetModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.pellucid.v1.Model\"\xbb\x01\n\x0fListAxesRequest\x12T\n\x06parent\x18\x01 \x01(\tBD\xe2\x41\x01\x02\xfa\x41\x14\n\x12pellucid.dev/Model\xbaH&r$2\"^models/[a-z0-9][a-z0-9_.-]{0,62}$\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x18\n\x07version\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x14\"L\n\x10ListAxesResponse\x12\x1f\n\x04\x61xes\x18\x01 \x03(\x0b\x32\x11.pellucid.v1.Axis\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa3\x01\n\x0eGetAxisRequest\x12w\n\x04name\x18\x01 \x01(\tBi\xe2\x41\x01\x02\xfa\x41\x13\n\x11pellucid.dev/Axis\xbaHLrJ2H^models/[a-z0-9][a-z0-9_.-]{0,62}/axes/[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$\x12\x18\n\x07version\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x14\"2\n\x0fGetAxisResponse\x12\x1f\n\x04\x61xis\x18\x01 \x01(\x0b\x32\x11.pellucid.v1.Axis\"\xbd\x01\n\x12ListClassesRequest\x12T\n\x06parent\x18\x01 \x01(\tBD\xe2\x41\x01\x02\xfa\x41\x14\n\x12pellucid.dev/Model\xbaH&r$2\"^models/[a-z0-9][a-z0-9_.-]{0,62}$\x12\x17\n\x05query\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x1a\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"S\n\x13ListClassesResponse\x12#\n\x07\x63lasses\x18\x01 \x03(\x0b\x32\x12.pellucid.v1.Class\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x05\x43lass\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0c\n\x04name\x18\x02 \x01(\t2\xa7\x04\n\x0cModelService\x12\x61\n\nListModels\x12\x1e.pellucid.v1.ListModelsRequest\x1a\x1f.pellucid.v1.ListModelsResponse\"\x12\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/models\x12\x64\n\x08GetModel\x12\x1c.pellucid.v1.GetModelRequest\x1a\x1d.pellucid.v1.GetModelResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/{name=models/*}\x12k\n\x08ListAxes\x12\x1c.pellucid.v1.ListAxesRequest\x1a\x1d.pellucid.v1.ListAxesResponse\"\"\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/{parent=models/*}/axes\x12h\n\x07GetAxis\x12\x1b.pellucid.v1.GetAxisRequest\x1a\x1c.pellucid.v1.GetAxisResponse\"\"\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/{name=models/*/axes/*}\x12w\n\x0bListClasses\x12\x1f.pellucid.v1.ListClassesRequest\x1a .pellucid.v1.ListClassesResponse\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/{parent=models/*}/classesb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -57,6 +57,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETAXISREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\023\n\021pellucid.dev/Axis\272HLrJ2H^models/[a-z0-9][a-z0-9_.-]{0,62}/axes/[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$'
   _globals['_GETAXISREQUEST'].fields_by_name['version']._loaded_options = None
   _globals['_GETAXISREQUEST'].fields_by_name['version']._serialized_options = b'\272H\004r\002\030\024'
+  _globals['_LISTCLASSESREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_LISTCLASSESREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\024\n\022pellucid.dev/Model\272H&r$2\"^models/[a-z0-9][a-z0-9_.-]{0,62}$'
+  _globals['_LISTCLASSESREQUEST'].fields_by_name['query']._loaded_options = None
+  _globals['_LISTCLASSESREQUEST'].fields_by_name['query']._serialized_options = b'\272H\005r\003\030\200\002'
+  _globals['_LISTCLASSESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTCLASSESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTCLASSESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTCLASSESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_MODELSERVICE'].methods_by_name['ListModels']._loaded_options = None
   _globals['_MODELSERVICE'].methods_by_name['ListModels']._serialized_options = b'\202\323\344\223\002\014\022\n/v1/models'
   _globals['_MODELSERVICE'].methods_by_name['GetModel']._loaded_options = None
@@ -65,6 +73,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODELSERVICE'].methods_by_name['ListAxes']._serialized_options = b'\202\323\344\223\002\034\022\032/v1/{parent=models/*}/axes'
   _globals['_MODELSERVICE'].methods_by_name['GetAxis']._loaded_options = None
   _globals['_MODELSERVICE'].methods_by_name['GetAxis']._serialized_options = b'\202\323\344\223\002\034\022\032/v1/{name=models/*/axes/*}'
+  _globals['_MODELSERVICE'].methods_by_name['ListClasses']._loaded_options = None
+  _globals['_MODELSERVICE'].methods_by_name['ListClasses']._serialized_options = b'\202\323\344\223\002\037\022\035/v1/{parent=models/*}/classes'
   _globals['_LISTMODELSREQUEST']._serialized_start=216
   _globals['_LISTMODELSREQUEST']._serialized_end=336
   _globals['_LISTMODELSRESPONSE']._serialized_start=338
@@ -81,6 +91,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETAXISREQUEST']._serialized_end=1011
   _globals['_GETAXISRESPONSE']._serialized_start=1013
   _globals['_GETAXISRESPONSE']._serialized_end=1063
-  _globals['_MODELSERVICE']._serialized_start=1066
-  _globals['_MODELSERVICE']._serialized_end=1496
+  _globals['_LISTCLASSESREQUEST']._serialized_start=1066
+  _globals['_LISTCLASSESREQUEST']._serialized_end=1255
+  _globals['_LISTCLASSESRESPONSE']._serialized_start=1257
+  _globals['_LISTCLASSESRESPONSE']._serialized_end=1340
+  _globals['_CLASS']._serialized_start=1342
+  _globals['_CLASS']._serialized_end=1378
+  _globals['_MODELSERVICE']._serialized_start=1381
+  _globals['_MODELSERVICE']._serialized_end=1932
 # @@protoc_insertion_point(module_scope)

@@ -55,6 +55,11 @@ class ModelServiceStub:
                 request_serializer=pellucid_dot_v1_dot_model__service__pb2.GetAxisRequest.SerializeToString,
                 response_deserializer=pellucid_dot_v1_dot_model__service__pb2.GetAxisResponse.FromString,
                 _registered_method=True)
+        self.ListClasses = channel.unary_unary(
+                '/pellucid.v1.ModelService/ListClasses',
+                request_serializer=pellucid_dot_v1_dot_model__service__pb2.ListClassesRequest.SerializeToString,
+                response_deserializer=pellucid_dot_v1_dot_model__service__pb2.ListClassesResponse.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer:
@@ -89,6 +94,13 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListClasses(self, request, context):
+        """Lists or searches the classes of a model, by index. NOT_FOUND where there is no such model.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +123,11 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.GetAxis,
                     request_deserializer=pellucid_dot_v1_dot_model__service__pb2.GetAxisRequest.FromString,
                     response_serializer=pellucid_dot_v1_dot_model__service__pb2.GetAxisResponse.SerializeToString,
+            ),
+            'ListClasses': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListClasses,
+                    request_deserializer=pellucid_dot_v1_dot_model__service__pb2.ListClassesRequest.FromString,
+                    response_serializer=pellucid_dot_v1_dot_model__service__pb2.ListClassesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +239,33 @@ class ModelService:
             '/pellucid.v1.ModelService/GetAxis',
             pellucid_dot_v1_dot_model__service__pb2.GetAxisRequest.SerializeToString,
             pellucid_dot_v1_dot_model__service__pb2.GetAxisResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListClasses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pellucid.v1.ModelService/ListClasses',
+            pellucid_dot_v1_dot_model__service__pb2.ListClassesRequest.SerializeToString,
+            pellucid_dot_v1_dot_model__service__pb2.ListClassesResponse.FromString,
             options,
             channel_credentials,
             insecure,

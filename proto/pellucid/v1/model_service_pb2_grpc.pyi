@@ -41,6 +41,8 @@ class ModelServiceStub:
     """Lists the axes of a model's version by name. NOT_FOUND where there is no such model or version."""
     GetAxis: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.GetAxisRequest, _model_service_pb2.GetAxisResponse]
     """Gives one axis. NOT_FOUND where there is none of that name."""
+    ListClasses: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ListClassesRequest, _model_service_pb2.ListClassesResponse]
+    """Lists or searches the classes of a model, by index. NOT_FOUND where there is no such model."""
 
 @_typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
@@ -55,6 +57,8 @@ class ModelServiceAsyncStub(ModelServiceStub):
     """Lists the axes of a model's version by name. NOT_FOUND where there is no such model or version."""
     GetAxis: _aio.UnaryUnaryMultiCallable[_model_service_pb2.GetAxisRequest, _model_service_pb2.GetAxisResponse]  # type: ignore[assignment]
     """Gives one axis. NOT_FOUND where there is none of that name."""
+    ListClasses: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ListClassesRequest, _model_service_pb2.ListClassesResponse]  # type: ignore[assignment]
+    """Lists or searches the classes of a model, by index. NOT_FOUND where there is no such model."""
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
     """What is served, and what can be done with it."""
@@ -90,5 +94,13 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.GetAxisResponse, _abc.Awaitable[_model_service_pb2.GetAxisResponse]]:
         """Gives one axis. NOT_FOUND where there is none of that name."""
+
+    @_abc_1.abstractmethod
+    def ListClasses(
+        self,
+        request: _model_service_pb2.ListClassesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.ListClassesResponse, _abc.Awaitable[_model_service_pb2.ListClassesResponse]]:
+        """Lists or searches the classes of a model, by index. NOT_FOUND where there is no such model."""
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -39,6 +39,7 @@ Response = TypeVar(
 )
 MAX_MODELS = 100
 MAX_AXES = 200
+MAX_CLASSES = 1000
 
 
 class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
@@ -84,6 +85,16 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         response = model_service_pb2.GetAxisResponse(axis=found.axis)
         response.axis.name = request.name
         return response
+
+    async def ListClasses(
+        self, request: model_service_pb2.ListClassesRequest, context: Context
+    ) -> model_service_pb2.ListClassesResponse:
+        """List or search a model's classes by index."""
+        names, words = self._catalog.find(request.parent).card.classes.names, request.query.casefold().split()
+        found = [k for k, name in enumerate(names) if all(word in name.casefold() for word in words)]
+        keys, following = pages.page([f"{k:09}" for k in found], request.page_size, request.page_token, MAX_CLASSES)
+        classes = [model_service_pb2.Class(index=int(key), name=names[int(key)]) for key in keys]
+        return model_service_pb2.ListClassesResponse(classes=classes, next_page_token=following)
 
 
 class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
@@ -204,6 +215,8 @@ def _summary(card: model_pb2.Model) -> model_pb2.Model:
     summary.CopyFrom(card)
     for long in ("versions", "axes"):
         summary.ClearField(long)
+    if card.HasField("classes"):
+        summary.classes.ClearField("names")
     return summary
 
 
