@@ -48,7 +48,7 @@ def measure(exported: Runner, signature: Signature, max_batch_size: int) -> "Det
 
 def _sizes(signature: Signature, largest: int) -> list[int]:
     """Every size where rows are quickly computed, and otherwise 1, 2, 3, the powers of two, and the largest."""
-    if max(prod(tensor.shape) for tensor in signature.outputs) <= _QUICK:
+    if max(prod(tensor.example()) for tensor in signature.outputs) <= _QUICK:
         return list(range(1, largest + 1))
     return sorted({size for size in (1, 2, 3, 4, 8, 16, 32, 64, largest) if size <= largest})
 

@@ -21,10 +21,22 @@ Options = TypeVar("Options")
 
 
 @dataclass(frozen=True)
+class Length:
+    """A length that may vary, in whole multiples of `multiple`; those of the same name are equal in all tensors.
+
+    `example` is what graphs are traced and compared with.
+    """
+
+    name: str
+    multiple: int
+    example: int
+
+
+@dataclass(frozen=True)
 class Tensor:
     """A tensor named by role (`latent`, `image`, `label`, ...); its first axis, not in `shape`, is the batch.
 
-    `dtype` is numpy's name ("float32", "uint8", "int64"). -1 in `shape` is a length that may vary.
+    `dtype` is numpy's name ("float32", "uint8", "int64").
     `low` and `high` bound the values; without them a floating-point input is drawn from a standard normal.
     `tolerance` is the largest absolute error that an output may have after export, in the tensor's own unit;
     where it is absent one 8-bit level (1/255 of the range) applies.
@@ -32,10 +44,21 @@ class Tensor:
 
     name: str
     dtype: str
-    shape: tuple[int, ...]
+    shape: tuple[int | Length, ...]
     low: float | None = None
     high: float | None = None
     tolerance: float | None = None
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """The shape with -1 for lengths that may vary."""
+        return tuple(-1 if isinstance(length, Length) else length for length in self.shape)
+
+    def example(self, grown: int = 0) -> tuple[int, ...]:
+        """The shape with examples for lengths that may vary, each `grown` multiples longer."""
+        return tuple(
+            length.example + grown * length.multiple if isinstance(length, Length) else length for length in self.shape
+        )
 
 
 @dataclass(frozen=True)
@@ -44,6 +67,11 @@ class Signature:
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+
+    @property
+    def varies(self) -> bool:
+        """Whether any length may vary."""
+        return any(isinstance(length, Length) for tensor in self.inputs for length in tensor.shape)
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,17 @@ Array = npt.NDArray[np.generic]
 Arrays = dict[str, Array]
 
 
-def draw(signature: Signature, count: int, seed: int) -> Arrays:
-    """`count` rows for every input: uniform within its range, standard normal where it has none."""
+def draw(signature: Signature, count: int, seed: int, grown: int = 0) -> Arrays:
+    """`count` rows for every input: uniform within its range, standard normal where it has none.
+
+    Lengths that may vary are `grown` multiples longer than their examples.
+    """
     generator = np.random.Generator(np.random.Philox(seed))
-    return {tensor.name: _values(tensor, count, generator) for tensor in signature.inputs}
+    return {tensor.name: _values(tensor, count, generator, grown) for tensor in signature.inputs}
 
 
-def _values(tensor: Tensor, count: int, generator: np.random.Generator) -> Array:
-    shape = (count, *tensor.shape)
+def _values(tensor: Tensor, count: int, generator: np.random.Generator, grown: int) -> Array:
+    shape = (count, *tensor.example(grown))
     dtype = np.dtype(tensor.dtype)
     if dtype.kind == "f":
         if tensor.low is None or tensor.high is None:

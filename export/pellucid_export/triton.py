@@ -9,7 +9,7 @@ from tritonclient.grpc import model_config_pb2
 from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
 
 from pellucid_export.errors import GraphError, RepositoryError
-from pellucid_export.family import Signature, Tensor
+from pellucid_export.family import Length, Signature, Tensor
 from pellucid_export.form import Accelerator, Form, Format
 
 CARD = "pellucid.card"
@@ -22,6 +22,8 @@ _INTERACTIVE, _BULK = 1, 2
 # Requests that may wait, by priority; interactive ones are small, bulk ones fill whole batches.
 _MAX_QUEUE_SIZE = {_INTERACTIVE: 256, _BULK: 64}
 _LONGEST_QUEUEING_US = 60_000_000
+_LARGEST_ENGINE_GROWTH = 64
+"""Multiples by which lengths may exceed their examples in TensorRT's profile."""
 
 # Triton's messages have no type stubs.
 ModelConfig = Any
@@ -46,10 +48,14 @@ def configure(name: str, signature: Signature, form: Form, parameters: dict[str,
 
 
 def signature(config: ModelConfig) -> Signature:
-    """The tensors of a configuration; it knows no ranges but those of `image`, so that integers are bound to 0."""
+    """The tensors of a configuration; it knows no ranges but those of `image`, so that integers are bound to 0.
+
+    Lengths that may vary have the examples that the model is warmed up with.
+    """
+    examples = {name: tuple(given.dims) for warmup in config.model_warmup for name, given in warmup.inputs.items()}
     return Signature(
-        inputs=tuple(_declared(tensor) for tensor in config.input),
-        outputs=tuple(_declared(tensor) for tensor in config.output),
+        inputs=tuple(_declared(tensor, examples.get(tensor.name, ())) for tensor in config.input),
+        outputs=tuple(_declared(tensor, ()) for tensor in config.output),
     )
 
 
@@ -69,15 +75,19 @@ def read(path: Path) -> ModelConfig:
 
 
 def _tensor(kind: Any, tensor: Tensor) -> Any:
-    return kind(name=tensor.name, data_type=_data_type(tensor), dims=tensor.shape)
+    return kind(name=tensor.name, data_type=_data_type(tensor), dims=tensor.dims)
 
 
-def _declared(tensor: Any) -> Tensor:
+def _declared(tensor: Any, example: tuple[int, ...]) -> Tensor:
     dtype = np.dtype(triton_to_np_dtype(model_config_pb2.DataType.Name(tensor.data_type).removeprefix("TYPE_")))
+    shape = tuple(
+        Length(f"axis_{axis}", 1, example[axis] if example else 1) if length < 0 else length
+        for axis, length in enumerate(tensor.dims)
+    )
     if tensor.name == "image":
         low, high = (0.0, 255.0) if dtype == np.uint8 else (-1.0, 1.0)
-        return Tensor(tensor.name, dtype.name, tuple(tensor.dims), low, high)
-    return Tensor(tensor.name, dtype.name, tuple(tensor.dims), high=None if dtype.kind == "f" else 0)
+        return Tensor(tensor.name, dtype.name, shape, low, high)
+    return Tensor(tensor.name, dtype.name, shape, high=None if dtype.kind == "f" else 0)
 
 
 def _data_type(tensor: Tensor) -> int:
@@ -109,7 +119,7 @@ def _warmup(size: int, signature: Signature) -> Any:
     warmup = model_config_pb2.ModelWarmup(name=f"batch_{size}", batch_size=size)
     for tensor in signature.inputs:
         warmup.inputs[tensor.name].CopyFrom(
-            model_config_pb2.ModelWarmup.Input(data_type=_data_type(tensor), dims=tensor.shape, zero_data=True)
+            model_config_pb2.ModelWarmup.Input(data_type=_data_type(tensor), dims=tensor.example(), zero_data=True)
         )
     return warmup
 
@@ -132,7 +142,8 @@ def _tensorrt(signature: Signature, form: Form) -> dict[str, str]:
     """ONNX Runtime's names, as NVIDIA's backend passes them on; one profile covers every batch size."""
     parameters = {"precision_mode": "FP16" if form.fp16 else "FP32"}
     for bound, size in (("min", 1), ("opt", form.max_batch_size), ("max", form.max_batch_size)):
-        shapes = (f"{tensor.name}:{'x'.join(map(str, (size, *tensor.shape)))}" for tensor in signature.inputs)
+        grown = _LARGEST_ENGINE_GROWTH if bound == "max" else 0
+        shapes = (f"{tensor.name}:{'x'.join(map(str, (size, *tensor.example(grown))))}" for tensor in signature.inputs)
         parameters[f"trt_profile_{bound}_shapes"] = ",".join(shapes)
     if form.engine_cache:
         parameters |= {
