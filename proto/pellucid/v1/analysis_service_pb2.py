@@ -31,7 +31,7 @@ from pellucid.v1 import image_pb2 as pellucid_dot_v1_dot_image__pb2
 from pellucid.v1 import model_pb2 as pellucid_dot_v1_dot_model__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"pellucid/v1/analysis_service.proto\x12\x0bpellucid.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x17google/rpc/status.proto\x1a\x17pellucid/v1/image.proto\x1a\x17pellucid/v1/model.proto\"d\n\nImageInput\x12\x15\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02\x10\x01\x12\x1f\n\nraw_height\x18\x02 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\x80\x01(\x00\x12\x1e\n\traw_width\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\x80\x01(\x00\"_\n\x0bMeasurement\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12$\n\x04kind\x18\x03 \x01(\x0e\x32\x16.pellucid.v1.LabelKind\x12\x0c\n\x04unit\x18\x04 \x01(\t\"I\n\x08\x41nalysis\x12\r\n\x05index\x18\x01 \x01(\x03\x12.\n\x0cmeasurements\x18\x02 \x03(\x0b\x32\x18.pellucid.v1.Measurement\"\x88\x02\n\x0e\x41nalyzeRequest\x12S\n\x05model\x18\x01 \x01(\tBD\xe2\x41\x01\x02\xfa\x41\x14\n\x12pellucid.dev/Model\xbaH&r$2\"^models/[a-z0-9][a-z0-9_.-]{0,62}$\x12\x18\n\x07version\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x14\x12\x37\n\x06images\x18\x03 \x03(\x0b\x32\x17.pellucid.v1.ImageInputB\x0e\xe2\x41\x01\x02\xbaH\x07\x92\x01\x04\x08\x01\x10@\x12\x31\n\x08priority\x18\x04 \x01(\x0e\x32\x15.pellucid.v1.PriorityB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1b\n\nrequest_id\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@\"\x86\x01\n\x0f\x41nalyzeResponse\x12\'\n\x08\x61nalyses\x18\x01 \x03(\x0b\x32\x15.pellucid.v1.Analysis\x12%\n\x07timings\x18\x02 \x01(\x0b\x32\x14.pellucid.v1.Timings\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\"\xeb\x01\n\x14StreamAnalyzeRequest\x12R\n\x05model\x18\x01 \x01(\tBC\xfa\x41\x14\n\x12pellucid.dev/Model\xbaH)r\'2%^(models/[a-z0-9][a-z0-9_.-]{0,62})?$\x12\x18\n\x07version\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x14\x12\x32\n\x06images\x18\x03 \x03(\x0b\x32\x17.pellucid.v1.ImageInputB\t\xbaH\x06\x92\x01\x03\x10\x80\x02\x12\x31\n\x08priority\x18\x04 \x01(\x0e\x32\x15.pellucid.v1.PriorityB\x08\xbaH\x05\x82\x01\x02\x10\x01\"V\n\x15StreamAnalyzeResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.pellucid.v1.AnalysisResult\x12\x0f\n\x07version\x18\x02 \x01(\t\"y\n\x0e\x41nalysisResult\x12\r\n\x05index\x18\x01 \x01(\x03\x12)\n\x08\x61nalysis\x18\x02 \x01(\x0b\x32\x15.pellucid.v1.AnalysisH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result2\xdc\x01\n\x0f\x41nalysisService\x12m\n\x07\x41nalyze\x12\x1b.pellucid.v1.AnalyzeRequest\x1a\x1c.pellucid.v1.AnalyzeResponse\"\'\x82\xd3\xe4\x93\x02!\"\x1c/v1/{model=models/*}:analyze:\x01*\x12Z\n\rStreamAnalyze\x12!.pellucid.v1.StreamAnalyzeRequest\x1a\".pellucid.v1.StreamAnalyzeResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"pellucid/v1/analysis_service.proto\x12\x0bpellucid.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x17google/rpc/status.proto\x1a\x17pellucid/v1/image.proto\x1a\x17pellucid/v1/model.proto\"\x80\x01\n\nImageInput\x12\x15\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02\x10\x01\x12\x1f\n\nraw_height\x18\x02 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\x80\x01(\x00\x12\x1e\n\traw_width\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\x80\x01(\x00\x12\x1a\n\tdata_size\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"_\n\x0bMeasurement\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12$\n\x04kind\x18\x03 \x01(\x0e\x32\x16.pellucid.v1.LabelKind\x12\x0c\n\x04unit\x18\x04 \x01(\t\"I\n\x08\x41nalysis\x12\r\n\x05index\x18\x01 \x01(\x03\x12.\n\x0cmeasurements\x18\x02 \x03(\x0b\x32\x18.pellucid.v1.Measurement\"\x88\x02\n\x0e\x41nalyzeRequest\x12S\n\x05model\x18\x01 \x01(\tBD\xe2\x41\x01\x02\xfa\x41\x14\n\x12pellucid.dev/Model\xbaH&r$2\"^models/[a-z0-9][a-z0-9_.-]{0,62}$\x12\x18\n\x07version\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x14\x12\x37\n\x06images\x18\x03 \x03(\x0b\x32\x17.pellucid.v1.ImageInputB\x0e\xe2\x41\x01\x02\xbaH\x07\x92\x01\x04\x08\x01\x10@\x12\x31\n\x08priority\x18\x04 \x01(\x0e\x32\x15.pellucid.v1.PriorityB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1b\n\nrequest_id\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@\"\x86\x01\n\x0f\x41nalyzeResponse\x12\'\n\x08\x61nalyses\x18\x01 \x03(\x0b\x32\x15.pellucid.v1.Analysis\x12%\n\x07timings\x18\x02 \x01(\x0b\x32\x14.pellucid.v1.Timings\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\"\xeb\x01\n\x14StreamAnalyzeRequest\x12R\n\x05model\x18\x01 \x01(\tBC\xfa\x41\x14\n\x12pellucid.dev/Model\xbaH)r\'2%^(models/[a-z0-9][a-z0-9_.-]{0,62})?$\x12\x18\n\x07version\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x14\x12\x32\n\x06images\x18\x03 \x03(\x0b\x32\x17.pellucid.v1.ImageInputB\t\xbaH\x06\x92\x01\x03\x10\x80\x02\x12\x31\n\x08priority\x18\x04 \x01(\x0e\x32\x15.pellucid.v1.PriorityB\x08\xbaH\x05\x82\x01\x02\x10\x01\"V\n\x15StreamAnalyzeResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.pellucid.v1.AnalysisResult\x12\x0f\n\x07version\x18\x02 \x01(\t\"y\n\x0e\x41nalysisResult\x12\r\n\x05index\x18\x01 \x01(\x03\x12)\n\x08\x61nalysis\x18\x02 \x01(\x0b\x32\x15.pellucid.v1.AnalysisH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result2\xdc\x01\n\x0f\x41nalysisService\x12m\n\x07\x41nalyze\x12\x1b.pellucid.v1.AnalyzeRequest\x1a\x1c.pellucid.v1.AnalyzeResponse\"\'\x82\xd3\xe4\x93\x02!\"\x1c/v1/{model=models/*}:analyze:\x01*\x12Z\n\rStreamAnalyze\x12!.pellucid.v1.StreamAnalyzeRequest\x1a\".pellucid.v1.StreamAnalyzeResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +44,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IMAGEINPUT'].fields_by_name['raw_height']._serialized_options = b'\272H\010\032\006\030\200\200\001(\000'
   _globals['_IMAGEINPUT'].fields_by_name['raw_width']._loaded_options = None
   _globals['_IMAGEINPUT'].fields_by_name['raw_width']._serialized_options = b'\272H\010\032\006\030\200\200\001(\000'
+  _globals['_IMAGEINPUT'].fields_by_name['data_size']._loaded_options = None
+  _globals['_IMAGEINPUT'].fields_by_name['data_size']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_ANALYZEREQUEST'].fields_by_name['model']._loaded_options = None
   _globals['_ANALYZEREQUEST'].fields_by_name['model']._serialized_options = b'\342A\001\002\372A\024\n\022pellucid.dev/Model\272H&r$2\"^models/[a-z0-9][a-z0-9_.-]{0,62}$'
   _globals['_ANALYZEREQUEST'].fields_by_name['version']._loaded_options = None
@@ -64,22 +66,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMANALYZEREQUEST'].fields_by_name['priority']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_ANALYSISSERVICE'].methods_by_name['Analyze']._loaded_options = None
   _globals['_ANALYSISSERVICE'].methods_by_name['Analyze']._serialized_options = b'\202\323\344\223\002!\"\034/v1/{model=models/*}:analyze:\001*'
-  _globals['_IMAGEINPUT']._serialized_start=245
-  _globals['_IMAGEINPUT']._serialized_end=345
-  _globals['_MEASUREMENT']._serialized_start=347
-  _globals['_MEASUREMENT']._serialized_end=442
-  _globals['_ANALYSIS']._serialized_start=444
-  _globals['_ANALYSIS']._serialized_end=517
-  _globals['_ANALYZEREQUEST']._serialized_start=520
-  _globals['_ANALYZEREQUEST']._serialized_end=784
-  _globals['_ANALYZERESPONSE']._serialized_start=787
-  _globals['_ANALYZERESPONSE']._serialized_end=921
-  _globals['_STREAMANALYZEREQUEST']._serialized_start=924
-  _globals['_STREAMANALYZEREQUEST']._serialized_end=1159
-  _globals['_STREAMANALYZERESPONSE']._serialized_start=1161
-  _globals['_STREAMANALYZERESPONSE']._serialized_end=1247
-  _globals['_ANALYSISRESULT']._serialized_start=1249
-  _globals['_ANALYSISRESULT']._serialized_end=1370
-  _globals['_ANALYSISSERVICE']._serialized_start=1373
-  _globals['_ANALYSISSERVICE']._serialized_end=1593
+  _globals['_IMAGEINPUT']._serialized_start=246
+  _globals['_IMAGEINPUT']._serialized_end=374
+  _globals['_MEASUREMENT']._serialized_start=376
+  _globals['_MEASUREMENT']._serialized_end=471
+  _globals['_ANALYSIS']._serialized_start=473
+  _globals['_ANALYSIS']._serialized_end=546
+  _globals['_ANALYZEREQUEST']._serialized_start=549
+  _globals['_ANALYZEREQUEST']._serialized_end=813
+  _globals['_ANALYZERESPONSE']._serialized_start=816
+  _globals['_ANALYZERESPONSE']._serialized_end=950
+  _globals['_STREAMANALYZEREQUEST']._serialized_start=953
+  _globals['_STREAMANALYZEREQUEST']._serialized_end=1188
+  _globals['_STREAMANALYZERESPONSE']._serialized_start=1190
+  _globals['_STREAMANALYZERESPONSE']._serialized_end=1276
+  _globals['_ANALYSISRESULT']._serialized_start=1278
+  _globals['_ANALYSISRESULT']._serialized_end=1399
+  _globals['_ANALYSISSERVICE']._serialized_start=1402
+  _globals['_ANALYSISSERVICE']._serialized_end=1622
 # @@protoc_insertion_point(module_scope)

@@ -32,22 +32,26 @@ class ImageInput(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     RAW_HEIGHT_FIELD_NUMBER: _builtins.int
     RAW_WIDTH_FIELD_NUMBER: _builtins.int
+    DATA_SIZE_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
     """JPEG, PNG or WebP, known by its first bytes; or raw pixels where `raw_height` and `raw_width` are given."""
     raw_height: _builtins.int
     """Height in pixels of raw RGB bytes; data then holds raw_height * raw_width * 3 bytes."""
     raw_width: _builtins.int
     """Width in pixels of raw RGB bytes."""
+    data_size: _builtins.int
+    """Bytes of the whole image where the rest of `data` follows, which only StreamTranslate allows; 0 where `data` is whole."""
     def __init__(
         self,
         *,
         data: _builtins.bytes = ...,
         raw_height: _builtins.int = ...,
         raw_width: _builtins.int = ...,
+        data_size: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "raw_height", b"raw_height", "raw_width", b"raw_width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "data_size", b"data_size", "raw_height", b"raw_height", "raw_width", b"raw_width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,9 +26,10 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from pellucid.v1 import latent_pb2 as pellucid_dot_v1_dot_latent__pb2
+from pellucid.v1 import translation_pb2 as pellucid_dot_v1_dot_translation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17pellucid/v1/model.proto\x12\x0bpellucid.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18pellucid/v1/latent.proto\"\xc0\x07\n\x05Model\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x04 \x01(\t\x12\x1f\n\x04task\x18\x05 \x01(\x0e\x32\x11.pellucid.v1.Task\x12\x0e\n\x06height\x18\x06 \x01(\x05\x12\r\n\x05width\x18\x07 \x01(\x05\x12(\n\x06latent\x18\x08 \x01(\x0b\x32\x18.pellucid.v1.LatentPrior\x12(\n\x06spaces\x18\t \x03(\x0b\x32\x18.pellucid.v1.LatentSpace\x12\'\n\x07\x63lasses\x18\n \x01(\x0b\x32\x16.pellucid.v1.ClassList\x12\x30\n\ntruncation\x18\x0b \x01(\x0b\x32\x1c.pellucid.v1.TruncationRange\x12*\n\x07\x63\x61ption\x18\x0c \x01(\x0b\x32\x19.pellucid.v1.CaptionInput\x12.\n\x0cstyle_layers\x18\r \x01(\x0b\x32\x18.pellucid.v1.StyleLayers\x12&\n\x05noise\x18\x0e \x01(\x0b\x32\x17.pellucid.v1.NoiseInput\x12\"\n\x06labels\x18\x0f \x03(\x0b\x32\x12.pellucid.v1.Label\x12\"\n\x06stages\x18\x10 \x03(\x0b\x32\x12.pellucid.v1.Stage\x12\x0f\n\x07license\x18\x11 \x01(\t\x12\x0e\n\x06source\x18\x12 \x01(\t\x12\x16\n\x0emax_batch_size\x18\x13 \x01(\x05\x12\'\n\x05state\x18\x14 \x01(\x0e\x32\x12.pellucid.v1.StateB\x04\xe2\x41\x01\x03\x12\x1a\n\x0cstate_reason\x18\x15 \x01(\tB\x04\xe2\x41\x01\x03\x12,\n\x08versions\x18\x16 \x03(\x0b\x32\x14.pellucid.v1.VersionB\x04\xe2\x41\x01\x03\x12\x1d\n\x0f\x64\x65\x66\x61ult_version\x18\x17 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x61xes\x18\x18 \x03(\tB\x04\xe2\x41\x01\x03\x12/\n\rintermediates\x18\x19 \x03(\x0b\x32\x18.pellucid.v1.ImageOutput\x12\x34\n\x0c\x63onditioning\x18\x1a \x01(\x0b\x32\x1e.pellucid.v1.ConditioningNoise\x12/\n\tcondition\x18\x1b \x01(\x0b\x32\x1c.pellucid.v1.ConditionVector:6\xea\x41\x33\n\x12pellucid.dev/Model\x12\x0emodels/{model}*\x06models2\x05model\"\x90\x01\n\x0bLatentPrior\x12\x0c\n\x04size\x18\x01 \x01(\x05\x12!\n\x05prior\x18\x02 \x01(\x0e\x32\x12.pellucid.v1.Prior\x12\x18\n\x10truncation_bound\x18\x03 \x01(\x01\x12\x36\n\x10official_sampler\x18\x04 \x01(\x0e\x32\x1c.pellucid.v1.OfficialSampler\"N\n\x0bLatentSpace\x12!\n\x05space\x18\x01 \x01(\x0e\x32\x12.pellucid.v1.Space\x12\x0c\n\x04size\x18\x02 \x01(\x05\x12\x0e\n\x06layers\x18\x03 \x01(\x05\"/\n\tClassList\x12\r\n\x05names\x18\x01 \x03(\t\x12\x13\n\x05\x63ount\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03\"\x80\x01\n\x0fTruncationRange\x12\x0b\n\x03min\x18\x01 \x01(\x01\x12\x0b\n\x03max\x18\x02 \x01(\x01\x12\x15\n\rdefault_value\x18\x03 \x01(\x01\x12\x14\n\x0cscales_prior\x18\x04 \x01(\x08\x12\x0e\n\x06layers\x18\x05 \x01(\x05\x12\x16\n\x0e\x64\x65\x66\x61ult_cutoff\x18\x06 \x01(\x05\"i\n\x0c\x43\x61ptionInput\x12\x12\n\nmax_tokens\x18\x01 \x01(\x05\x12\x18\n\x10vocabulary_asset\x18\x02 \x01(\t\x12+\n\tattention\x18\x03 \x03(\x0b\x32\x18.pellucid.v1.ImageOutput\"<\n\x0bImageOutput\x12\x0e\n\x06tensor\x18\x01 \x01(\t\x12\x0e\n\x06height\x18\x02 \x01(\x05\x12\r\n\x05width\x18\x03 \x01(\x05\"!\n\x11\x43onditioningNoise\x12\x0c\n\x04size\x18\x01 \x01(\x05\"4\n\x0f\x43onditionVector\x12\x0c\n\x04size\x18\x01 \x01(\x05\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"\x1c\n\x0bStyleLayers\x12\r\n\x05\x63ount\x18\x01 \x01(\x05\"*\n\nNoiseInput\x12\x0e\n\x06seeded\x18\x01 \x01(\x08\x12\x0c\n\x04size\x18\x02 \x01(\x05\"^\n\x05Label\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x04kind\x18\x02 \x01(\x0e\x32\x16.pellucid.v1.LabelKind\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\"E\n\x05Stage\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06inputs\x18\x03 \x03(\t\x12\x0f\n\x07outputs\x18\x04 \x03(\t\"\x96\x03\n\x07Version\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0eweights_digest\x18\x02 \x01(\t\x12\x13\n\x0b\x66ile_digest\x18\x03 \x01(\t\x12-\n\x0b\x64\x65terminism\x18\x04 \x01(\x0e\x32\x18.pellucid.v1.Determinism\x12#\n\x06parity\x18\x05 \x01(\x0b\x32\x13.pellucid.v1.Parity\x12\x32\n\x07quality\x18\x06 \x03(\x0b\x32!.pellucid.v1.Version.QualityEntry\x12\"\n\x06\x61ssets\x18\x07 \x03(\x0b\x32\x12.pellucid.v1.Asset\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x05state\x18\t \x01(\x0e\x32\x12.pellucid.v1.StateB\x04\xe2\x41\x01\x03\x12\x1a\n\x0cstate_reason\x18\n \x01(\tB\x04\xe2\x41\x01\x03\x1a.\n\x0cQualityEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"P\n\x06Parity\x12\x11\n\tmax_error\x18\x01 \x01(\x01\x12\x11\n\ttolerance\x18\x02 \x01(\x01\x12\x0f\n\x07samples\x18\x03 \x01(\x05\x12\x0f\n\x07runtime\x18\x04 \x01(\t\"%\n\x05\x41sset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t*q\n\x04Task\x12\x14\n\x10TASK_UNSPECIFIED\x10\x00\x12\x11\n\rTASK_GENERATE\x10\x01\x12\x19\n\x15TASK_CAPTION_TO_IMAGE\x10\x02\x12\x12\n\x0eTASK_TRANSLATE\x10\x03\x12\x11\n\rTASK_CLASSIFY\x10\x04*J\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTATE_AVAILABLE\x10\x01\x12\x15\n\x11STATE_UNAVAILABLE\x10\x02*^\n\x05Prior\x12\x15\n\x11PRIOR_UNSPECIFIED\x10\x00\x12\x10\n\x0cPRIOR_NORMAL\x10\x01\x12\x1a\n\x16PRIOR_TRUNCATED_NORMAL\x10\x02\x12\x10\n\x0cPRIOR_SPHERE\x10\x03*\\\n\x0b\x44\x65terminism\x12\x1b\n\x17\x44\x45TERMINISM_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x45TERMINISM_EXACT\x10\x01\x12\x19\n\x15\x44\x45TERMINISM_ONE_LEVEL\x10\x02*o\n\x0fOfficialSampler\x12 \n\x1cOFFICIAL_SAMPLER_UNSPECIFIED\x10\x00\x12\x1a\n\x16OFFICIAL_SAMPLER_RANDN\x10\x01\x12\x1e\n\x1aOFFICIAL_SAMPLER_TRUNCNORM\x10\x02*\\\n\tLabelKind\x12\x1a\n\x16LABEL_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13LABEL_KIND_QUANTITY\x10\x01\x12\x1a\n\x16LABEL_KIND_PROBABILITY\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17pellucid/v1/model.proto\x12\x0bpellucid.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18pellucid/v1/latent.proto\x1a\x1dpellucid/v1/translation.proto\"\xef\x07\n\x05Model\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x04 \x01(\t\x12\x1f\n\x04task\x18\x05 \x01(\x0e\x32\x11.pellucid.v1.Task\x12\x0e\n\x06height\x18\x06 \x01(\x05\x12\r\n\x05width\x18\x07 \x01(\x05\x12(\n\x06latent\x18\x08 \x01(\x0b\x32\x18.pellucid.v1.LatentPrior\x12(\n\x06spaces\x18\t \x03(\x0b\x32\x18.pellucid.v1.LatentSpace\x12\'\n\x07\x63lasses\x18\n \x01(\x0b\x32\x16.pellucid.v1.ClassList\x12\x30\n\ntruncation\x18\x0b \x01(\x0b\x32\x1c.pellucid.v1.TruncationRange\x12*\n\x07\x63\x61ption\x18\x0c \x01(\x0b\x32\x19.pellucid.v1.CaptionInput\x12.\n\x0cstyle_layers\x18\r \x01(\x0b\x32\x18.pellucid.v1.StyleLayers\x12&\n\x05noise\x18\x0e \x01(\x0b\x32\x17.pellucid.v1.NoiseInput\x12\"\n\x06labels\x18\x0f \x03(\x0b\x32\x12.pellucid.v1.Label\x12\"\n\x06stages\x18\x10 \x03(\x0b\x32\x12.pellucid.v1.Stage\x12\x0f\n\x07license\x18\x11 \x01(\t\x12\x0e\n\x06source\x18\x12 \x01(\t\x12\x16\n\x0emax_batch_size\x18\x13 \x01(\x05\x12\'\n\x05state\x18\x14 \x01(\x0e\x32\x12.pellucid.v1.StateB\x04\xe2\x41\x01\x03\x12\x1a\n\x0cstate_reason\x18\x15 \x01(\tB\x04\xe2\x41\x01\x03\x12,\n\x08versions\x18\x16 \x03(\x0b\x32\x14.pellucid.v1.VersionB\x04\xe2\x41\x01\x03\x12\x1d\n\x0f\x64\x65\x66\x61ult_version\x18\x17 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x61xes\x18\x18 \x03(\tB\x04\xe2\x41\x01\x03\x12/\n\rintermediates\x18\x19 \x03(\x0b\x32\x18.pellucid.v1.ImageOutput\x12\x34\n\x0c\x63onditioning\x18\x1a \x01(\x0b\x32\x1e.pellucid.v1.ConditioningNoise\x12/\n\tcondition\x18\x1b \x01(\x0b\x32\x1c.pellucid.v1.ConditionVector\x12-\n\x0btranslation\x18\x1c \x01(\x0b\x32\x18.pellucid.v1.Translation:6\xea\x41\x33\n\x12pellucid.dev/Model\x12\x0emodels/{model}*\x06models2\x05model\"\x90\x01\n\x0bLatentPrior\x12\x0c\n\x04size\x18\x01 \x01(\x05\x12!\n\x05prior\x18\x02 \x01(\x0e\x32\x12.pellucid.v1.Prior\x12\x18\n\x10truncation_bound\x18\x03 \x01(\x01\x12\x36\n\x10official_sampler\x18\x04 \x01(\x0e\x32\x1c.pellucid.v1.OfficialSampler\"N\n\x0bLatentSpace\x12!\n\x05space\x18\x01 \x01(\x0e\x32\x12.pellucid.v1.Space\x12\x0c\n\x04size\x18\x02 \x01(\x05\x12\x0e\n\x06layers\x18\x03 \x01(\x05\"/\n\tClassList\x12\r\n\x05names\x18\x01 \x03(\t\x12\x13\n\x05\x63ount\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03\"\x80\x01\n\x0fTruncationRange\x12\x0b\n\x03min\x18\x01 \x01(\x01\x12\x0b\n\x03max\x18\x02 \x01(\x01\x12\x15\n\rdefault_value\x18\x03 \x01(\x01\x12\x14\n\x0cscales_prior\x18\x04 \x01(\x08\x12\x0e\n\x06layers\x18\x05 \x01(\x05\x12\x16\n\x0e\x64\x65\x66\x61ult_cutoff\x18\x06 \x01(\x05\"i\n\x0c\x43\x61ptionInput\x12\x12\n\nmax_tokens\x18\x01 \x01(\x05\x12\x18\n\x10vocabulary_asset\x18\x02 \x01(\t\x12+\n\tattention\x18\x03 \x03(\x0b\x32\x18.pellucid.v1.ImageOutput\"<\n\x0bImageOutput\x12\x0e\n\x06tensor\x18\x01 \x01(\t\x12\x0e\n\x06height\x18\x02 \x01(\x05\x12\r\n\x05width\x18\x03 \x01(\x05\"!\n\x11\x43onditioningNoise\x12\x0c\n\x04size\x18\x01 \x01(\x05\"4\n\x0f\x43onditionVector\x12\x0c\n\x04size\x18\x01 \x01(\x05\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"\x1c\n\x0bStyleLayers\x12\r\n\x05\x63ount\x18\x01 \x01(\x05\"*\n\nNoiseInput\x12\x0e\n\x06seeded\x18\x01 \x01(\x08\x12\x0c\n\x04size\x18\x02 \x01(\x05\"^\n\x05Label\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x04kind\x18\x02 \x01(\x0e\x32\x16.pellucid.v1.LabelKind\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\"E\n\x05Stage\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06inputs\x18\x03 \x03(\t\x12\x0f\n\x07outputs\x18\x04 \x03(\t\"\x96\x03\n\x07Version\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0eweights_digest\x18\x02 \x01(\t\x12\x13\n\x0b\x66ile_digest\x18\x03 \x01(\t\x12-\n\x0b\x64\x65terminism\x18\x04 \x01(\x0e\x32\x18.pellucid.v1.Determinism\x12#\n\x06parity\x18\x05 \x01(\x0b\x32\x13.pellucid.v1.Parity\x12\x32\n\x07quality\x18\x06 \x03(\x0b\x32!.pellucid.v1.Version.QualityEntry\x12\"\n\x06\x61ssets\x18\x07 \x03(\x0b\x32\x12.pellucid.v1.Asset\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x05state\x18\t \x01(\x0e\x32\x12.pellucid.v1.StateB\x04\xe2\x41\x01\x03\x12\x1a\n\x0cstate_reason\x18\n \x01(\tB\x04\xe2\x41\x01\x03\x1a.\n\x0cQualityEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"P\n\x06Parity\x12\x11\n\tmax_error\x18\x01 \x01(\x01\x12\x11\n\ttolerance\x18\x02 \x01(\x01\x12\x0f\n\x07samples\x18\x03 \x01(\x05\x12\x0f\n\x07runtime\x18\x04 \x01(\t\"%\n\x05\x41sset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t*q\n\x04Task\x12\x14\n\x10TASK_UNSPECIFIED\x10\x00\x12\x11\n\rTASK_GENERATE\x10\x01\x12\x19\n\x15TASK_CAPTION_TO_IMAGE\x10\x02\x12\x12\n\x0eTASK_TRANSLATE\x10\x03\x12\x11\n\rTASK_CLASSIFY\x10\x04*J\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTATE_AVAILABLE\x10\x01\x12\x15\n\x11STATE_UNAVAILABLE\x10\x02*^\n\x05Prior\x12\x15\n\x11PRIOR_UNSPECIFIED\x10\x00\x12\x10\n\x0cPRIOR_NORMAL\x10\x01\x12\x1a\n\x16PRIOR_TRUNCATED_NORMAL\x10\x02\x12\x10\n\x0cPRIOR_SPHERE\x10\x03*\\\n\x0b\x44\x65terminism\x12\x1b\n\x17\x44\x45TERMINISM_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x45TERMINISM_EXACT\x10\x01\x12\x19\n\x15\x44\x45TERMINISM_ONE_LEVEL\x10\x02*o\n\x0fOfficialSampler\x12 \n\x1cOFFICIAL_SAMPLER_UNSPECIFIED\x10\x00\x12\x1a\n\x16OFFICIAL_SAMPLER_RANDN\x10\x01\x12\x1e\n\x1aOFFICIAL_SAMPLER_TRUNCNORM\x10\x02*\\\n\tLabelKind\x12\x1a\n\x16LABEL_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13LABEL_KIND_QUANTITY\x10\x01\x12\x1a\n\x16LABEL_KIND_PROBABILITY\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -57,50 +58,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VERSION'].fields_by_name['state']._serialized_options = b'\342A\001\003'
   _globals['_VERSION'].fields_by_name['state_reason']._loaded_options = None
   _globals['_VERSION'].fields_by_name['state_reason']._serialized_options = b'\342A\001\003'
-  _globals['_TASK']._serialized_start=2558
-  _globals['_TASK']._serialized_end=2671
-  _globals['_STATE']._serialized_start=2673
-  _globals['_STATE']._serialized_end=2747
-  _globals['_PRIOR']._serialized_start=2749
-  _globals['_PRIOR']._serialized_end=2843
-  _globals['_DETERMINISM']._serialized_start=2845
-  _globals['_DETERMINISM']._serialized_end=2937
-  _globals['_OFFICIALSAMPLER']._serialized_start=2939
-  _globals['_OFFICIALSAMPLER']._serialized_end=3050
-  _globals['_LABELKIND']._serialized_start=3052
-  _globals['_LABELKIND']._serialized_end=3144
-  _globals['_MODEL']._serialized_start=160
-  _globals['_MODEL']._serialized_end=1120
-  _globals['_LATENTPRIOR']._serialized_start=1123
-  _globals['_LATENTPRIOR']._serialized_end=1267
-  _globals['_LATENTSPACE']._serialized_start=1269
-  _globals['_LATENTSPACE']._serialized_end=1347
-  _globals['_CLASSLIST']._serialized_start=1349
-  _globals['_CLASSLIST']._serialized_end=1396
-  _globals['_TRUNCATIONRANGE']._serialized_start=1399
-  _globals['_TRUNCATIONRANGE']._serialized_end=1527
-  _globals['_CAPTIONINPUT']._serialized_start=1529
-  _globals['_CAPTIONINPUT']._serialized_end=1634
-  _globals['_IMAGEOUTPUT']._serialized_start=1636
-  _globals['_IMAGEOUTPUT']._serialized_end=1696
-  _globals['_CONDITIONINGNOISE']._serialized_start=1698
-  _globals['_CONDITIONINGNOISE']._serialized_end=1731
-  _globals['_CONDITIONVECTOR']._serialized_start=1733
-  _globals['_CONDITIONVECTOR']._serialized_end=1785
-  _globals['_STYLELAYERS']._serialized_start=1787
-  _globals['_STYLELAYERS']._serialized_end=1815
-  _globals['_NOISEINPUT']._serialized_start=1817
-  _globals['_NOISEINPUT']._serialized_end=1859
-  _globals['_LABEL']._serialized_start=1861
-  _globals['_LABEL']._serialized_end=1955
-  _globals['_STAGE']._serialized_start=1957
-  _globals['_STAGE']._serialized_end=2026
-  _globals['_VERSION']._serialized_start=2029
-  _globals['_VERSION']._serialized_end=2435
-  _globals['_VERSION_QUALITYENTRY']._serialized_start=2389
-  _globals['_VERSION_QUALITYENTRY']._serialized_end=2435
-  _globals['_PARITY']._serialized_start=2437
-  _globals['_PARITY']._serialized_end=2517
-  _globals['_ASSET']._serialized_start=2519
-  _globals['_ASSET']._serialized_end=2556
+  _globals['_TASK']._serialized_start=2636
+  _globals['_TASK']._serialized_end=2749
+  _globals['_STATE']._serialized_start=2751
+  _globals['_STATE']._serialized_end=2825
+  _globals['_PRIOR']._serialized_start=2827
+  _globals['_PRIOR']._serialized_end=2921
+  _globals['_DETERMINISM']._serialized_start=2923
+  _globals['_DETERMINISM']._serialized_end=3015
+  _globals['_OFFICIALSAMPLER']._serialized_start=3017
+  _globals['_OFFICIALSAMPLER']._serialized_end=3128
+  _globals['_LABELKIND']._serialized_start=3130
+  _globals['_LABELKIND']._serialized_end=3222
+  _globals['_MODEL']._serialized_start=191
+  _globals['_MODEL']._serialized_end=1198
+  _globals['_LATENTPRIOR']._serialized_start=1201
+  _globals['_LATENTPRIOR']._serialized_end=1345
+  _globals['_LATENTSPACE']._serialized_start=1347
+  _globals['_LATENTSPACE']._serialized_end=1425
+  _globals['_CLASSLIST']._serialized_start=1427
+  _globals['_CLASSLIST']._serialized_end=1474
+  _globals['_TRUNCATIONRANGE']._serialized_start=1477
+  _globals['_TRUNCATIONRANGE']._serialized_end=1605
+  _globals['_CAPTIONINPUT']._serialized_start=1607
+  _globals['_CAPTIONINPUT']._serialized_end=1712
+  _globals['_IMAGEOUTPUT']._serialized_start=1714
+  _globals['_IMAGEOUTPUT']._serialized_end=1774
+  _globals['_CONDITIONINGNOISE']._serialized_start=1776
+  _globals['_CONDITIONINGNOISE']._serialized_end=1809
+  _globals['_CONDITIONVECTOR']._serialized_start=1811
+  _globals['_CONDITIONVECTOR']._serialized_end=1863
+  _globals['_STYLELAYERS']._serialized_start=1865
+  _globals['_STYLELAYERS']._serialized_end=1893
+  _globals['_NOISEINPUT']._serialized_start=1895
+  _globals['_NOISEINPUT']._serialized_end=1937
+  _globals['_LABEL']._serialized_start=1939
+  _globals['_LABEL']._serialized_end=2033
+  _globals['_STAGE']._serialized_start=2035
+  _globals['_STAGE']._serialized_end=2104
+  _globals['_VERSION']._serialized_start=2107
+  _globals['_VERSION']._serialized_end=2513
+  _globals['_VERSION_QUALITYENTRY']._serialized_start=2467
+  _globals['_VERSION_QUALITYENTRY']._serialized_end=2513
+  _globals['_PARITY']._serialized_start=2515
+  _globals['_PARITY']._serialized_end=2595
+  _globals['_ASSET']._serialized_start=2597
+  _globals['_ASSET']._serialized_end=2634
 # @@protoc_insertion_point(module_scope)

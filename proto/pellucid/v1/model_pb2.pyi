@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from pellucid.v1 import latent_pb2 as _latent_pb2
+from pellucid.v1 import translation_pb2 as _translation_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -198,6 +199,7 @@ class Model(_message.Message):
     INTERMEDIATES_FIELD_NUMBER: _builtins.int
     CONDITIONING_FIELD_NUMBER: _builtins.int
     CONDITION_FIELD_NUMBER: _builtins.int
+    TRANSLATION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `models/{model}`; the last part is the primary Triton model's name."""
     display_name: _builtins.str
@@ -277,6 +279,10 @@ class Model(_message.Message):
     def condition(self) -> Global___ConditionVector:
         """Absent where the model takes no vector of conditions."""
 
+    @_builtins.property
+    def translation(self) -> _translation_pb2.Translation:
+        """Absent where the model is no translator."""
+
     def __init__(
         self,
         *,
@@ -307,10 +313,11 @@ class Model(_message.Message):
         intermediates: _abc.Iterable[Global___ImageOutput] | None = ...,
         conditioning: Global___ConditioningNoise | None = ...,
         condition: Global___ConditionVector | None = ...,
+        translation: _translation_pb2.Translation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["caption", b"caption", "classes", b"classes", "condition", b"condition", "conditioning", b"conditioning", "latent", b"latent", "noise", b"noise", "style_layers", b"style_layers", "truncation", b"truncation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caption", b"caption", "classes", b"classes", "condition", b"condition", "conditioning", b"conditioning", "latent", b"latent", "noise", b"noise", "style_layers", b"style_layers", "translation", b"translation", "truncation", b"truncation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["axes", b"axes", "caption", b"caption", "classes", b"classes", "condition", b"condition", "conditioning", b"conditioning", "default_version", b"default_version", "description", b"description", "display_name", b"display_name", "family", b"family", "height", b"height", "intermediates", b"intermediates", "labels", b"labels", "latent", b"latent", "license", b"license", "max_batch_size", b"max_batch_size", "name", b"name", "noise", b"noise", "source", b"source", "spaces", b"spaces", "stages", b"stages", "state", b"state", "state_reason", b"state_reason", "style_layers", b"style_layers", "task", b"task", "truncation", b"truncation", "versions", b"versions", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["axes", b"axes", "caption", b"caption", "classes", b"classes", "condition", b"condition", "conditioning", b"conditioning", "default_version", b"default_version", "description", b"description", "display_name", b"display_name", "family", b"family", "height", b"height", "intermediates", b"intermediates", "labels", b"labels", "latent", b"latent", "license", b"license", "max_batch_size", b"max_batch_size", "name", b"name", "noise", b"noise", "source", b"source", "spaces", b"spaces", "stages", b"stages", "state", b"state", "state_reason", b"state_reason", "style_layers", b"style_layers", "task", b"task", "translation", b"translation", "truncation", b"truncation", "versions", b"versions", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
