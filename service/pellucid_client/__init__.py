@@ -8,6 +8,7 @@ with Client("127.0.0.1:50051") as client:
 
 from pellucid_client.analysis import Analysis
 from pellucid_client.async_client import AsyncClient
+from pellucid_client.attention import AttentionMap
 from pellucid_client.client import Client
 from pellucid_client.controls import Controls, StyleMix
 from pellucid_client.edits import Distance, Steps, Sweep, Target
@@ -27,11 +28,13 @@ from pellucid_client.errors import (
 )
 from pellucid_client.image import Image
 from pellucid_client.latent import Latent
+from pellucid_client.rendition import Rendition
 from pellucid_client.retry import RetryPolicy
 
 __all__ = [
     "Analysis",
     "AsyncClient",
+    "AttentionMap",
     "Cancelled",
     "Client",
     "Controls",
@@ -45,6 +48,7 @@ __all__ = [
     "NotFound",
     "Overloaded",
     "PellucidError",
+    "Rendition",
     "RetryPolicy",
     "Steps",
     "StyleMix",

@@ -83,6 +83,7 @@ class Client:
     model = _blocking(AsyncClient.model)
     axes = _blocking(AsyncClient.axes)
     axis = _blocking(AsyncClient.axis)
+    classes = _blocking(AsyncClient.classes)
     generate = _blocking(AsyncClient.generate)
     stream_generate = _iterating(AsyncClient.stream_generate)
     edit = _blocking(AsyncClient.edit)

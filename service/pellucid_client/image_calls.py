@@ -22,6 +22,7 @@ class ImageCalls(Session):
     async def generate(
         self,
         model: str,
+        sources: SourceLike | Iterable[SourceLike] | None = None,
         *,
         seed: int | None = None,
         seeds: Iterable[int] | None = None,
@@ -30,11 +31,19 @@ class ImageCalls(Session):
         latents: NDArray[Any] | Latent | Sequence[Latent] | None = None,
         **image_options: Unpack[ImageOptions],
     ) -> list[Image]:
-        """Return at most 64 new images: of one seed, of several, of `count` in a row, or of latents (N, D).
+        """Return at most 64 images: of one seed, of several, of `count` in a row, of latents (N, D), or of sources.
 
-        Without any of these, one image of a random seed, which its recipe tells.
+        Sources are seeds, latents of any space, and earlier images or their recipes, which are made again under the
+        controls given here. Without any of these, one image of a random seed, which its recipe tells.
         """
-        given = {"seed": seed, "seeds": seeds, "count": count, "first_seed": first_seed, "latents": latents}
+        given = {
+            "sources": sources,
+            "seed": seed,
+            "seeds": seeds,
+            "count": count,
+            "first_seed": first_seed,
+            "latents": latents,
+        }
         request = requests.generation(pb.GenerateRequest, model, given, image_options)
         response = await self._caller.unary(
             self._connection.generation.Generate,
@@ -47,6 +56,7 @@ class ImageCalls(Session):
     def stream_generate(
         self,
         model: str,
+        sources: SourceLike | Iterable[SourceLike] | None = None,
         *,
         seed: int | None = None,
         seeds: Iterable[int] | None = None,
@@ -56,7 +66,14 @@ class ImageCalls(Session):
         **image_options: Unpack[ImageOptions],
     ) -> AsyncGenerator[Image, None]:
         """Give any number of new images, in order, as they are ready; arguments as of `generate`."""
-        given = {"seed": seed, "seeds": seeds, "count": count, "first_seed": first_seed, "latents": latents}
+        given = {
+            "sources": sources,
+            "seed": seed,
+            "seeds": seeds,
+            "count": count,
+            "first_seed": first_seed,
+            "latents": latents,
+        }
         request = requests.generation(pb.StreamGenerateRequest, model, given, image_options)
         return self._caller.images(
             self._connection.generation.StreamGenerate,
@@ -113,13 +130,14 @@ class ImageCalls(Session):
         self,
         *keyframes: SourceLike,
         frames: int = 8,
-        path: PathName = "spherical",
+        path: PathName | None = None,
         model: str | None = None,
         **image_options: Unpack[ImageOptions],
     ) -> AsyncGenerator[Image, None]:
         """Give a walk through 2 to 64 key frames, in order.
 
-        From each to the next there are `frames` images, its own included; the last key frame adds one more.
+        From each to the next there are `frames` images, its own included; the last key frame adds one more. The path
+        is spherical where both ends lie in the prior, and straight behind the mapping.
         """
         request = requests.interpolation(keyframes, frames, path, model, image_options)
         return self._caller.images(

@@ -11,6 +11,7 @@ import PIL.ImageDraw
 import PIL.ImageFont
 
 from pellucid_client.image import Image
+from pellucid_client.rendition import Rendition
 
 Box: TypeAlias = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels; the last two are just outside."""
@@ -25,7 +26,7 @@ class Row:
     """A row of a sheet; without images it is a heading."""
 
     caption: str
-    images: Sequence[Image] = ()
+    images: Sequence[Rendition] = ()
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class ContactSheet:
         else:
             pen.text((_PAD_PX, top + self._line_px // 2), row.caption, _INK, self._font, anchor="lm")
 
-    def _fitted(self, image: Image) -> PIL.Image.Image:
+    def _fitted(self, image: Rendition) -> PIL.Image.Image:
         size = (self.tile_px, self.tile_px)
         picture = image.pil()
         return picture if picture.size == size else picture.resize(size, PIL.Image.Resampling.LANCZOS)

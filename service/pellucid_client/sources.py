@@ -15,15 +15,17 @@ from pellucid_client.image import Image
 from pellucid_client.latent import Latent
 
 SEEDS = 2**64
+OFFICIAL_SEEDS = 2**32
+"""Seeds of the official samplers, which are numpy's."""
 
 SourceLike: TypeAlias = int | Latent | Image | image_pb2.Recipe | NDArray[Any]
 """A seed, a latent, an earlier image or its recipe. An array of floats is a latent (D,) or several (N, D)
 in the generator's prior; an array of whole numbers is seeds."""
 
 
-def draw_seed() -> int:
-    """Return a random seed, uniform over uint64."""
-    return secrets.randbelow(SEEDS)
+def draw_seed(end: int = SEEDS) -> int:
+    """Return a random seed, uniform over 0 to `end`, which is not included."""
+    return secrets.randbelow(end)
 
 
 def seed_range(first: int | None, count: int | None) -> generation_service_pb2.SeedRange:
@@ -33,14 +35,24 @@ def seed_range(first: int | None, count: int | None) -> generation_service_pb2.S
     )
 
 
-def source_messages(sources: SourceLike | Iterable[SourceLike], field: str = "sources") -> list[image_pb2.Source]:
-    """Return the messages of one or several sources, in order; InvalidRequest where there is none."""
+def source_messages(
+    sources: SourceLike | Iterable[SourceLike],
+    field: str = "sources",
+    sampler: image_pb2.Sampler.ValueType = image_pb2.SAMPLER_UNSPECIFIED,
+) -> list[image_pb2.Source]:
+    """Return the messages of one or several sources, in order; InvalidRequest where there is none.
+
+    Seeds among them become latents by `sampler`; a recipe keeps its own.
+    """
     single = isinstance(sources, Integral | Latent | Image | image_pb2.Recipe | np.ndarray)
     items: Iterable[Any] = [sources] if single else sources  # type: ignore[assignment]
     messages = [message for item in items for message in _messages(item, field)]
     if not messages:
         # The gateway would take it for the default and draw a seed.
         raise InvalidRequest.of(field, "there is none; at least one is needed")
+    for message in messages:
+        if message.HasField("seed"):
+            message.sampler = sampler
     return messages
 
 

@@ -28,6 +28,7 @@ from pellucid_gateway.dispatch import Dispatcher
 from pellucid_gateway.rpc.server import Server
 from pellucid_gateway.settings import Settings
 from pellucid_gateway.synthesis import Synthesis
+from pellucid_gateway.translation import Translation
 
 
 async def serve(settings: Settings) -> None:
@@ -42,11 +43,13 @@ async def serve(settings: Settings) -> None:
     dispatcher = Dispatcher(backend, settings.max_in_flight_batches)
     budget = ByteBudget(settings.max_in_flight_bytes)
     codec = images.executor(settings.encoder_threads)
+    analysis = Analysis(catalog, dispatcher, codec, budget, settings.max_image_px)
     server = Server(
         settings.address,
         catalog,
         Synthesis(catalog, dispatcher, codec, budget, settings.stream_window, settings.style_cache_bytes),
-        Analysis(catalog, dispatcher, codec, budget, settings.max_image_px),
+        analysis,
+        Translation(catalog, dispatcher, analysis, codec, budget, settings.max_image_px),
     )
     await catalog.refresh()
     server.report_health()

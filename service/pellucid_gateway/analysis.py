@@ -75,6 +75,17 @@ class Analysis:
         async with self._budget.wait_for(batch.held_bytes):
             return await self._label(batch, clock)
 
+    async def labels_of(
+        self, model: str, pixels: images.Pixels, priority: int, deadline: float | None, clock: Clock
+    ) -> dict[str, float]:
+        """Label one decoded image (H, W, 3) by a classifier. Raises as `classifier` does."""
+        served = self.classifier(model, "")
+        loop = asyncio.get_running_loop()
+        card = served.card
+        seen = await loop.run_in_executor(self._decoder, images.resize, pixels, card.height, card.width)
+        [values] = await self._classify(Batch(served, [], 0, priority, deadline), [seen], clock)
+        return {label.name: float(value) for label, value in zip(card.labels, values, strict=True)}
+
     async def _label(self, batch: Batch, clock: Clock) -> list[Labelled]:
         card = batch.served.card
         decoded = await asyncio.gather(*(self._decode(card, image, k) for k, image in enumerate(batch.images)))

@@ -12,11 +12,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import structlog
 from google.protobuf import json_format
 from upath import UPath
 
-from pellucid.v1 import latent_pb2, model_pb2
+from pellucid.v1 import latent_pb2, model_pb2, translation_pb2
 from pellucid_gateway import axis_sets
 from pellucid_gateway.axis_sets import AxisTable
 from pellucid_gateway.backends.base import Backend, ModelConfig, Served
@@ -31,6 +32,8 @@ NAME = re.compile("[a-z0-9][a-z0-9_.-]{0,62}")
 SMALLEST_BOUND = 0.1
 """Below it, drawing a truncated normal by rejection takes too long."""
 
+Clusters = Mapping[int, np.ndarray]
+
 _log = structlog.get_logger()
 
 
@@ -38,7 +41,8 @@ _log = structlog.get_logger()
 class ServedVersion:
     """A version that answers: its card and stages (shared by all versions), what version.json says, and its axes.
 
-    `classes` and `vocabulary` are the numbers of class names, in lower case, and of the words of captions.
+    `classes` and `vocabulary` are the numbers of class names, in lower case, and of the words of captions; `clusters`
+    are the features (clusters, size) that instances of a label may have.
     """
 
     card: model_pb2.Model
@@ -47,6 +51,7 @@ class ServedVersion:
     chain: Chain
     classes: Mapping[str, int]
     vocabulary: Mapping[str, int]
+    clusters: Clusters
 
     @property
     def latent_size(self) -> int:
@@ -190,7 +195,8 @@ class Catalog:
         for name, reason in axes.refused.items():
             _log.error("axes refused", model=card.name, version=version, axis=name, reason=reason)
         classes = {class_name.casefold(): k for k, class_name in enumerate(card.classes.names)}
-        return ServedVersion(card, told, axes, chain, classes, _vocabulary(folder, card.caption))
+        clusters = _clusters(folder, card.translation.features)
+        return ServedVersion(card, told, axes, chain, classes, _vocabulary(folder, card.caption), clusters)
 
 
 def _vocabulary(folder: UPath, caption: model_pb2.CaptionInput) -> Mapping[str, int]:
@@ -200,6 +206,17 @@ def _vocabulary(folder: UPath, caption: model_pb2.CaptionInput) -> Mapping[str, 
     if not isinstance(words, dict) or not all(isinstance(number, int) and number > 0 for number in words.values()):
         raise ValueError(f"{caption.vocabulary_asset} must be an object from words to numbers above 0")
     return words
+
+
+def _clusters(folder: UPath, features: translation_pb2.FeatureInput) -> Clusters:
+    if not features.clusters_asset:
+        return {}
+    told = json.loads((folder / features.clusters_asset).read_text(encoding="utf-8"))
+    clusters = {int(label): np.array(rows, dtype=np.float32) for label, rows in told.items()}
+    for label, rows in clusters.items():
+        if rows.ndim != 2 or rows.shape[1] != features.size or not len(rows) or not np.isfinite(rows).all():
+            raise ValueError(f"{features.clusters_asset}: label {label} has clusters of shape {rows.shape}")
+    return clusters
 
 
 def _card(model: str, config: ModelConfig) -> model_pb2.Model:
@@ -242,14 +259,16 @@ def _check_sizes(card: model_pb2.Model, chain: Chain) -> None:
         "conditioning_noise": card.conditioning.size,
         "noise": card.noise.size,
         "tokens": card.caption.max_tokens,
+        "domain": card.translation.domains.size,
+        "dropout": card.translation.dropout.size,
     }
     for name, size in said.items():
         if name in chain.brought and chain.brought[name].shape != (size,):
             raise ValueError(f"tensor {name!r} has the shape {chain.brought[name].shape}, and the card says {size}")
-    image = (card.height, card.width, 3)
+    images = ((card.height, card.width, 3), (-1, -1, 3))
     for tensors in (chain.brought, chain.given):
-        if IMAGE in tensors and tensors[IMAGE].shape != image:
-            raise ValueError(f"tensor 'image' has the shape {tensors[IMAGE].shape}, and the card says {image}")
+        if IMAGE in tensors and tensors[IMAGE].shape not in images:
+            raise ValueError(f"tensor 'image' has the shape {tensors[IMAGE].shape}, and the card says {images[0]}")
 
 
 def _ready_together(stages: Sequence[Sequence[Served]]) -> list[str]:

@@ -23,6 +23,12 @@ BROUGHT = frozenset(
         "tokens",
         "token_count",
         "conditioning_noise",
+        "source",
+        "domain",
+        "label_map",
+        "instance_map",
+        "features",
+        "dropout",
     }
 )
 """Tensors that a request brings; all others must come from an earlier stage."""

@@ -23,6 +23,8 @@ MEDIA_TYPES = {
     image_pb2.IMAGE_FORMAT_RAW: "application/octet-stream",
 }
 _READABLE = ("JPEG", "PNG", "WEBP")
+_ANIMATED = ("PNG", "WEBP")
+MAX_SIDE = 16384
 
 # NOTE: Pillow's own limit only warns below twice its value; `decode` checks the header against ours before it decodes.
 Image.MAX_IMAGE_PIXELS = None
@@ -74,13 +76,28 @@ def decode(image: analysis_service_pb2.ImageInput, field: str, max_image_px: int
         return _decode_raw(image, field, max_image_px)
     try:
         with Image.open(io.BytesIO(image.data), formats=_READABLE) as opened:
-            _check_pixels(opened.height, opened.width, field, max_image_px)
+            check_pixels(opened.height, opened.width, field, max_image_px)
             return _rgb(opened, field)
     except (OSError, SyntaxError, ValueError) as error:
         raise invalid(f"{field}.data", f"{len(image.data)} bytes are no readable JPEG, PNG or WebP") from error
 
 
+def measure(image: analysis_service_pb2.ImageInput, field: str, max_image_px: int) -> tuple[int, int]:
+    """Read height and width of an image that was sent in from its header. Raises InvalidRequest as `decode` does."""
+    if image.raw_height or image.raw_width:
+        check_pixels(image.raw_height, image.raw_width, field, max_image_px)
+        return image.raw_height, image.raw_width
+    try:
+        with Image.open(io.BytesIO(image.data), formats=_READABLE) as opened:
+            check_pixels(opened.height, opened.width, field, max_image_px)
+            return opened.height, opened.width
+    except (OSError, SyntaxError, ValueError) as error:
+        raise invalid(f"{field}.data", f"{len(image.data)} bytes are no readable JPEG, PNG or WebP") from error
+
+
 def _rgb(opened: Image.Image, field: str) -> Pixels:
+    if opened.format in _ANIMATED and getattr(opened, "is_animated", False):
+        raise invalid(field, f"an animation of {opened.n_frames} images, and one image is needed")  # type: ignore[attr-defined]
     if opened.mode.startswith(("I", "F")):
         raise invalid(field, f"mode {opened.mode} holds more than 8 bits a channel, which is not supported")
     upright = ImageOps.exif_transpose(opened)
@@ -98,7 +115,7 @@ def resize(pixels: Pixels, height: int, width: int) -> Pixels:
 
 
 def _decode_raw(image: analysis_service_pb2.ImageInput, field: str, max_image_px: int) -> Pixels:
-    _check_pixels(image.raw_height, image.raw_width, field, max_image_px)
+    check_pixels(image.raw_height, image.raw_width, field, max_image_px)
     expected = image.raw_height * image.raw_width * 3
     if not expected or len(image.data) != expected:
         raise invalid(
@@ -108,6 +125,9 @@ def _decode_raw(image: analysis_service_pb2.ImageInput, field: str, max_image_px
     return np.frombuffer(image.data, np.uint8).reshape(image.raw_height, image.raw_width, 3)
 
 
-def _check_pixels(height: int, width: int, field: str, max_image_px: int) -> None:
-    if height * width > max_image_px:
-        raise invalid(field, f"{height} x {width} pixels, and the limit is {max_image_px} pixels in all")
+def check_pixels(height: int, width: int, field: str, max_px: int) -> None:
+    """Raise InvalidRequest about `field` for a picture of too many pixels, or with a side that is too long."""
+    if height * width > max_px:
+        raise invalid(field, f"{height} x {width} pixels, and the limit is {max_px} pixels in all")
+    if max(height, width) > MAX_SIDE:
+        raise invalid(field, f"{height} x {width} pixels, and the limit is {MAX_SIDE} along a side")

@@ -17,6 +17,8 @@ SAMPLER_VERSION = 1
 LATENT_STREAM = 0
 CONDITIONING_STREAM = 1
 NOISE_STREAM = 2
+DROPOUT_STREAM = 3
+STYLE_STREAM = 4
 
 Latents = NDArray[np.float32]
 
@@ -24,6 +26,11 @@ Latents = NDArray[np.float32]
 def draw(seed: int, stream: int, size: int) -> Latents:
     """Draw `size` standard normals, float32, for one purpose (`stream`) of the image with `seed` (0 to 2^64 - 1)."""
     return _generators.keyed(seed, stream).standard_normal(size, dtype=np.float32)
+
+
+def uniform(seed: int, stream: int, size: int) -> Latents:
+    """Draw `size` numbers uniform over [0, 1), float32, by the same rule."""
+    return _generators.keyed(seed, stream).random(size, dtype=np.float32)
 
 
 def sample(prior: model_pb2.LatentPrior, seed: int) -> Latents:

@@ -12,6 +12,7 @@ NAMES = {
     "models.show": "pellucid_client.commands.models:show_model",
     "axes.list": "pellucid_client.commands.axes:list_axes",
     "axes.show": "pellucid_client.commands.axes:show_axis",
+    "classes": "pellucid_client.commands.classes:list_classes",
     "generate": "pellucid_client.commands.generate:generate",
     "edit": "pellucid_client.commands.edit:edit",
     "interpolate": "pellucid_client.commands.interpolate:interpolate",

@@ -24,7 +24,7 @@ from pellucid.v1 import (
     model_service_pb2,
     model_service_pb2_grpc,
 )
-from tests.pellucid_client.toy_model import PX, analysis, axes, encoded, point_of, result
+from tests.pellucid_client.toy_model import CLASSES, PX, analysis, axes, encoded, point_of, result
 
 Context = grpc.aio.ServicerContext[Any, Any]
 StreamResponse = TypeVar(
@@ -108,6 +108,13 @@ class ToyGateway(
             if axis.name == request.name:
                 return model_service_pb2.GetAxisResponse(axis=axis)
         return await self._fail(context, Fault(grpc.StatusCode.NOT_FOUND))
+
+    async def ListClasses(self, request: Any, context: Context) -> model_service_pb2.ListClassesResponse:
+        await self._begin(request, context)
+        found = [(index, name) for index, name in enumerate(CLASSES) if request.query in name]
+        page, token = self._page(found, request.page_token)
+        classes = [model_service_pb2.Class(index=index, name=name) for index, name in page]
+        return model_service_pb2.ListClassesResponse(classes=classes, next_page_token=token)
 
     async def Generate(self, request: Any, context: Context) -> generation_service_pb2.GenerateResponse:
         await self._begin(request, context)
@@ -241,7 +248,13 @@ class ToyGateway(
         shared = {"height": PX, "width": PX, "state": self.state, "state_reason": reason}
         return [
             model_pb2.Model(name="models/labels", task=model_pb2.TASK_CLASSIFY, **shared),
-            model_pb2.Model(name="models/toy", task=model_pb2.TASK_GENERATE, display_name="Toy", **shared),
+            model_pb2.Model(
+                name="models/toy",
+                task=model_pb2.TASK_GENERATE,
+                display_name="Toy",
+                classes=model_pb2.ClassList(names=CLASSES, count=len(CLASSES)),
+                **shared,
+            ),
         ]
 
     def _page(self, items: list[Any], token: str) -> tuple[list[Any], str]:

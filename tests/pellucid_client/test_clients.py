@@ -158,6 +158,9 @@ async def test_controls_that_were_not_given_are_absent(client: Any, gateway: Toy
         ({"latents": []}, "latents"),
         ({"seed": 1, "format": "gif"}, "format"),
         ({"seed": 1, "priority": "urgent"}, "priority"),
+        ({"seed": 1, "sampler": "numpy"}, "sampler"),
+        ({"latents": Latent(np.zeros(3), "W")}, "space"),
+        ({"sources": []}, "sources"),
     ],
 )
 async def test_a_bad_argument_is_refused_before_the_call(
@@ -205,6 +208,8 @@ async def test_lists_are_read_to_their_last_page(client: Any, gateway: ToyGatewa
     assert [model.name for model in await got(client.models())] == ["models/labels", "models/toy"]
     assert [m.name for m in await got(client.models(model_pb2.TASK_GENERATE))] == ["models/toy"]
     assert len(await got(client.axes("toy"))) == 6
+    assert await got(client.classes("toy")) == [(k, f"breed {k}") for k in range(10)]
+    assert await got(client.classes("toy", "7")) == [(7, "breed 7")]
 
 
 async def test_a_model_and_an_axis_are_found_by_short_names(client: Any) -> None:
@@ -275,7 +280,7 @@ def test_both_faces_have_the_same_methods_signatures_and_documentation() -> None
 
 def test_the_public_names_are_these() -> None:
     assert set(pellucid_client.__all__) == {
-        *("Client", "AsyncClient", "RetryPolicy", "Image", "Latent", "Analysis"),
+        *("Client", "AsyncClient", "RetryPolicy", "Image", "Rendition", "AttentionMap", "Latent", "Analysis"),
         *("Controls", "StyleMix", "Steps", "Target", "Distance", "Sweep"),
         *("PellucidError", "InvalidRequest", "NotFound", "Unsupported", "Denied", "Transient", "Overloaded"),
         *("Unavailable", "DeadlineExceeded", "Cancelled", "Internal", "Violation"),
@@ -283,9 +288,3 @@ def test_the_public_names_are_these() -> None:
     assert all(
         getattr(pellucid_client, name).__module__.startswith("pellucid_client") for name in pellucid_client.__all__
     )
-
-
-def test_a_latent_in_another_space_says_so() -> None:
-    message = Latent(np.arange(6, dtype=np.float32).reshape(2, 3), "w+").message()
-    assert (message.space, list(message.values)) == (3, [0, 1, 2, 3, 4, 5])
-    assert Latent.from_message(message).space == "w+"

@@ -58,6 +58,15 @@ def test_axes_are_shown_with_what_is_known_of_them(capsys: pytest.CaptureFixture
     assert "TASK_GENERATE" in capsys.readouterr().out
 
 
+def test_a_card_is_shown_with_its_long_lists_cut_short(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("models", "show", "toy") == 0
+    shown = capsys.readouterr().out
+    assert "'breed 7', '... 2 more']" in shown
+    assert "breed 8" not in shown
+    assert run("models", "show", "toy", "--json") == 0
+    assert json.loads(lines(capsys)[0])["classes"]["names"] == [f"breed {k}" for k in range(10)]
+
+
 def test_generate_writes_images_recipes_and_a_sheet(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--seed", "5", "--count", "3", "--format", "png", "--out", "faces", "--recipes", "--sheet", "sheet.png"]
     assert run("generate", "toy", *words, "--json") == 0

@@ -14,6 +14,7 @@ from google.rpc import code_pb2, status_pb2
 from pellucid.v1 import analysis_service_pb2, axis_pb2, image_pb2
 
 PX = 4
+CLASSES = tuple(f"breed {k}" for k in range(10))
 Point = tuple[float, float, float]
 
 _FORMATS = {0: "JPEG", 1: "JPEG", 2: "PNG", 3: "WEBP"}

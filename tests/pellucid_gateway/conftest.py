@@ -7,7 +7,12 @@ from pathlib import Path
 import grpc
 import pytest
 
-from pellucid.v1 import analysis_service_pb2_grpc, generation_service_pb2_grpc, model_service_pb2_grpc
+from pellucid.v1 import (
+    analysis_service_pb2_grpc,
+    generation_service_pb2_grpc,
+    model_service_pb2_grpc,
+    translation_service_pb2_grpc,
+)
 from pellucid_gateway import images
 from pellucid_gateway.admission import ByteBudget
 from pellucid_gateway.analysis import Analysis
@@ -16,6 +21,7 @@ from pellucid_gateway.catalog import Catalog
 from pellucid_gateway.dispatch import Dispatcher
 from pellucid_gateway.rpc.server import Server
 from pellucid_gateway.synthesis import Synthesis
+from pellucid_gateway.translation import Translation
 from tests.pellucid_gateway import painting
 
 
@@ -30,6 +36,7 @@ class Gateway:
     models: "model_service_pb2_grpc.ModelServiceAsyncStub"
     generation: "generation_service_pb2_grpc.GenerationServiceAsyncStub"
     analysis: "analysis_service_pb2_grpc.AnalysisServiceAsyncStub"
+    translation: "translation_service_pb2_grpc.TranslationServiceAsyncStub"
 
 
 @pytest.fixture
@@ -47,11 +54,13 @@ async def gateway(backend: FakeBackend, repository: Path) -> AsyncIterator[Gatew
     catalog = Catalog(backend, str(repository))
     await catalog.refresh()
     dispatcher, budget, codec = Dispatcher(backend, 2), ByteBudget(2**26), images.executor(2)
+    analysis = Analysis(catalog, dispatcher, codec, budget, 4096 * 4096)
     server = Server(
         "127.0.0.1:0",
         catalog,
         Synthesis(catalog, dispatcher, codec, budget, 4, 2**20),
-        Analysis(catalog, dispatcher, codec, budget, 4096 * 4096),
+        analysis,
+        Translation(catalog, dispatcher, analysis, codec, budget, 4096 * 4096),
     )
     server.report_health()
     await server.start()
@@ -66,6 +75,7 @@ async def gateway(backend: FakeBackend, repository: Path) -> AsyncIterator[Gatew
             model_service_pb2_grpc.ModelServiceStub(channel),
             generation_service_pb2_grpc.GenerationServiceStub(channel),
             analysis_service_pb2_grpc.AnalysisServiceStub(channel),
+            translation_service_pb2_grpc.TranslationServiceStub(channel),
         )
     await server.drain(1)
     await dispatcher.close()

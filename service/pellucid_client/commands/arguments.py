@@ -1,4 +1,4 @@
-"""Sources, moves and sweeps as they are written on a command line."""
+"""Sources, moves, sweeps, classes and mixes as they are written on a command line."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +10,7 @@ from google.protobuf.json_format import Parse, ParseError
 from numpy.typing import NDArray
 
 from pellucid.v1 import image_pb2
+from pellucid_client.controls import ClassLike, StyleMix
 from pellucid_client.edits import Amount, Distance, Steps, Sweep, Target
 from pellucid_client.sources import SourceLike
 
@@ -33,13 +34,13 @@ def sources(texts: list[str]) -> Sequence[SourceLike]:
     return [source for text in texts for source in _sources(text)]
 
 
-def latents(path: Path) -> NDArray[Any]:
-    """Read latents (N, D) from a file."""
+def array(path: Path) -> NDArray[Any]:
+    """Read latents (N, D), or another array, from a file."""
     try:
         with path.open("rb") as file:
             return np.lib.format.read_array(file, allow_pickle=False)
     except (ValueError, OSError) as error:
-        raise typer.BadParameter(f"{str(path)!r} holds no latents: {error}") from error
+        raise typer.BadParameter(f"{str(path)!r} holds no array: {error}") from error
 
 
 def moves(texts: list[str]) -> dict[str, Amount]:
@@ -64,6 +65,34 @@ def sweep(text: str | None) -> Sweep | None:
     return Sweep(axis, [_number(amount, text) for amount in rest.split(",")], unit)
 
 
+def classes(texts: list[str]) -> dict[ClassLike, float]:
+    """Read shares of classes: `great ape`, `294` (an index), `bee=0.25`; a share is 1 where none is given."""
+    read: dict[ClassLike, float] = {}
+    for text in texts:
+        name, _, share = text.rpartition("=") if "=" in text else (text, "", "1")
+        chosen = int(name) if name.isdecimal() else name
+        if chosen in read:
+            raise typer.BadParameter(f"class {name} is given twice")
+        read[chosen] = _number(share, text)
+    return read
+
+
+def mixes(texts: list[str]) -> list[StyleMix]:
+    """Read style mixes: `7:4-11` takes layers 4 to 11 from seed 7; a recipe or a latent may stand for the seed."""
+    return [_mix(text) for text in texts]
+
+
+def _mix(text: str) -> StyleMix:
+    source, _, layers = text.rpartition(":")
+    first, _, last = layers.partition("-")
+    if not (source and first.isdecimal() and last.isdecimal()):
+        raise typer.BadParameter(f"{text!r} is not SEED:FIRST-LAST")
+    starts = _sources(source)
+    if len(starts) != 1:
+        raise typer.BadParameter(f"{source!r} in {text!r} means {len(starts)} sources, not one")
+    return StyleMix(starts[0], int(first), int(last))
+
+
 def _sources(text: str) -> Sequence[SourceLike]:
     path = Path(text)
     first, dots, last = text.partition("..")
@@ -71,7 +100,7 @@ def _sources(text: str) -> Sequence[SourceLike]:
         if path.suffix == ".json":
             return [Parse(path.read_text(), image_pb2.Recipe())]
         if path.suffix == ".npy":
-            return [latents(path)]
+            return [array(path)]
         return _whole_numbers(first, last, text, MAX_SEEDS) if dots else [int(text)]
     except (ValueError, ParseError, OSError) as error:
         raise typer.BadParameter(f"{text!r} is no seed, range of seeds, recipe or latents: {error}") from error

@@ -42,7 +42,7 @@ def edit(
             locks=lock or [],
             sweep=swept,
             model=model,
-            **files.options(controls.given()),
+            **files.options(controls.options()),
         )
         count = len(starts if isinstance(starts, range) else source_messages(starts))
         total = count * (len(swept.amounts) if swept else 1)

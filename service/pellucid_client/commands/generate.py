@@ -31,7 +31,7 @@ def generate(
     """Generate images from seeds or latents."""
     if count is not None and (len(seed or []) > 1 or latents is not None):
         raise typer.BadParameter("--count goes with at most one --seed, and not with --latents")
-    values = arguments.latents(latents) if latents else None
+    values = arguments.array(latents) if latents else None
     seeds = seed if seed and count is None else None
     with connection.client() as client:
         images = client.stream_generate(
@@ -40,7 +40,7 @@ def generate(
             count=count,
             first_seed=seed[0] if seed and count is not None else None,
             latents=values,
-            **files.options(controls.given()),
+            **files.options(controls.options()),
         )
         total = len(seeds) if seeds else count or (1 if values is None else len(np.atleast_2d(values)))
         files.write(images, total, lambda kept: grid(kept, _ACROSS, model))

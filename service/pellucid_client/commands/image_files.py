@@ -1,16 +1,16 @@
 """Options for the files that images are written to, and the writing."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import PIL.Image
 import typer
 
+from pellucid_client.attention_sheet import attention_sheet
 from pellucid_client.commands.printing import as_dict, print_json, tracked
-from pellucid_client.controls import Controls
 from pellucid_client.image import Image
 from pellucid_client.options import ImageOptions
 from pellucid_client.sheet import ContactSheet
@@ -34,16 +34,23 @@ class ImageFiles:
     ] = "jpeg"
     quality: Annotated[int | None, typer.Option(help="Of JPEG, 1 to 100.")] = None
     recipes: Annotated[bool, typer.Option("--recipes", help="Write each image's recipe beside it.")] = False
+    intermediates: Annotated[
+        bool, typer.Option("--intermediates", help="Write the generator's smaller renditions too.")
+    ] = False
+    attention: Annotated[
+        bool, typer.Option("--attention", help="Draw beside each image what the words of its caption drew on.")
+    ] = False
     sheet: Annotated[
         Path | None, typer.Option(help="Also draw a contact sheet.", metavar="FILE.png", callback=_drawable)
     ] = None
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each image.")] = False
 
-    def options(self, controls: Controls | None) -> ImageOptions:
-        """Return the options of the call."""
-        options = ImageOptions(format=self.image_format)
-        if controls is not None:
-            options["controls"] = controls
+    def options(self, given: ImageOptions) -> ImageOptions:
+        """Return the options of a call: those that are given already, and what is to come back."""
+        options = given.copy()
+        options["format"] = self.image_format
+        options["include_intermediates"] = self.intermediates
+        options["include_attention"] = self.attention
         if self.quality is not None:
             options["quality"] = self.quality
         return options
@@ -62,23 +69,35 @@ class ImageFiles:
         if not self.as_json:
             typer.echo(f"wrote {total} images to {self.out}")
 
-    def _save(self, image: Image) -> Path:
+    def _save(self, image: Image) -> dict[str, Any]:
+        """Write an image with all that belongs to it, and return the paths."""
         path = image.save(self.out / f"{image.index:06d}{_SUFFIXES[self.image_format]}")
         if self.recipes:
             path.with_suffix(".json").write_text(json.dumps(as_dict(image.recipe), indent=2) + "\n")
-        return path
+        paths: dict[str, Any] = {"path": str(path)}
+        if self.intermediates:
+            paths["intermediates"] = [
+                str(smaller.save(path.with_stem(f"{path.stem}-{smaller.width}x{smaller.height}")))
+                for smaller in image.intermediates
+            ]
+        if self.attention and image.attention:
+            drawn = path.with_name(f"{path.stem}-attention.png")
+            attention_sheet(image).draw().save(drawn)
+            paths["attention"] = str(drawn)
+        return paths
 
-    def _say(self, image: Image, path: Path) -> None:
+    def _say(self, image: Image, paths: dict[str, Any]) -> None:
         for warning in image.warnings:
             typer.echo(f"warning: image {image.index}: {warning}", err=True)
+        for what in self._missing(image) if image.index == 0 else ():
+            typer.echo(f"warning: {image.model} gives no {what}", err=True)
         if self.as_json:
             moves = [as_dict(move) for move in image.axis_moves]
-            print_json(
-                {
-                    "index": image.index,
-                    "path": str(path),
-                    "recipe": as_dict(image.recipe),
-                    "axisMoves": moves,
-                    "warnings": list(image.warnings),
-                }
-            )
+            said = {"axisMoves": moves, "warnings": list(image.warnings)}
+            print_json({"index": image.index, **paths, "recipe": as_dict(image.recipe), **said})
+
+    def _missing(self, image: Image) -> Iterator[str]:
+        if self.intermediates and not image.intermediates:
+            yield "intermediates"
+        if self.attention and not image.attention:
+            yield "attention"

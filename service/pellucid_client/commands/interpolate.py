@@ -23,11 +23,14 @@ def interpolate(
     controls: ModelControls,
     files: ImageFiles,
     frames: Annotated[int, typer.Option(help="Frames from one key frame to the next.", min=1)] = 8,
-    path: Annotated[Literal["spherical", "linear"], typer.Option(help="The way between latents.")] = "spherical",
+    path: Annotated[
+        Literal["spherical", "linear"] | None,
+        typer.Option(help="The way between latents. Default: linear behind a mapping, else spherical."),
+    ] = None,
 ) -> None:
     """Walk from image to image, frame by frame."""
     stops = arguments.sources(keyframes)
     with connection.client() as client:
-        images = client.interpolate(*stops, frames=frames, path=path, model=model, **files.options(controls.given()))
+        images = client.interpolate(*stops, frames=frames, path=path, model=model, **files.options(controls.options()))
         total = frames * (len(source_messages(stops)) - 1) + 1
         files.write(images, total, lambda kept: grid(kept, frames, model))

@@ -1,7 +1,9 @@
 """Requests to jobs."""
 
 import secrets
+import time
 from collections.abc import Sequence
+from typing import Any
 
 from pellucid.v1 import generation_service_pb2, image_pb2
 from pellucid_gateway import images
@@ -63,6 +65,20 @@ def render(request: generation_service_pb2.RenderImageRequest, deadline: float |
     return edit(unary, deadline)
 
 
+def image_format(output: image_pb2.OutputOptions) -> "image_pb2.ImageFormat.ValueType":
+    """Give the format of images that come back. Raises InvalidRequest for a quality that it has not."""
+    chosen = output.format or image_pb2.IMAGE_FORMAT_JPEG
+    if output.HasField("quality") and chosen != image_pb2.IMAGE_FORMAT_JPEG:
+        raise invalid("output.quality", f"{image_pb2.ImageFormat.Name(chosen)} has no quality")
+    return chosen
+
+
+def deadline(context: Any) -> float | None:
+    """Give the caller's deadline on the monotonic clock."""
+    remaining = context.time_remaining()
+    return None if remaining is None else time.monotonic() + float(remaining)
+
+
 def priority(asked: "image_pb2.Priority.ValueType", *, bulk: bool) -> int:
     """Give Triton's priority, 1 the highest."""
     if asked == image_pb2.PRIORITY_UNSPECIFIED:
@@ -97,9 +113,6 @@ def _job(
     walk: Walk | None = None,
 ) -> Job:
     output = request.output
-    image_format = output.format or image_pb2.IMAGE_FORMAT_JPEG
-    if output.HasField("quality") and image_format != image_pb2.IMAGE_FORMAT_JPEG:
-        raise invalid("output.quality", f"{image_pb2.ImageFormat.Name(image_format)} has no quality")
     return Job(
         model=request.model,
         version=request.version,
@@ -108,7 +121,7 @@ def _job(
         sweep=sweep,
         walk=walk,
         controls=request.controls,
-        image_format=image_format,
+        image_format=image_format(output),
         quality=output.quality if output.HasField("quality") else images.DEFAULT_QUALITY,
         include_latent=output.include_latent,
         include_intermediates=output.include_intermediates,

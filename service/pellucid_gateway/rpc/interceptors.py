@@ -77,14 +77,10 @@ def _unary_stream(call: Any, method: str) -> Any:
 
 
 def _stream_stream(call: Any, method: str) -> Any:
-    async def checked(requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
-        async for request in requests:
-            validation.check(request)
-            yield request
-
+    # What a stream's message breaks may be the fault of one item alone: the servicers check them.
     async def serve(requests: AsyncIterator[Message], context: Context) -> AsyncIterator[Message]:
         async with _Guard(method, context):
-            async for response in call(checked(requests), context):
+            async for response in call(requests, context):
                 yield response
 
     return serve

@@ -12,19 +12,24 @@ from pellucid.v1 import (
     model_pb2,
     model_service_pb2,
     model_service_pb2_grpc,
+    translation_service_pb2,
+    translation_service_pb2_grpc,
 )
 from pellucid_gateway.analysis import Analysis
 from pellucid_gateway.catalog import Catalog
 from pellucid_gateway.rpc.health import HealthServicer
 from pellucid_gateway.rpc.interceptors import CallInterceptor
 from pellucid_gateway.rpc.servicers import AnalysisServicer, GenerationServicer, ModelServicer
+from pellucid_gateway.rpc.translation_servicer import TranslationServicer
 from pellucid_gateway.synthesis import Synthesis
+from pellucid_gateway.translation import Translation
 
 MAX_MESSAGE_BYTES = 4 * 2**20
 SERVICES = (
     model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
     generation_service_pb2.DESCRIPTOR.services_by_name["GenerationService"].full_name,
     analysis_service_pb2.DESCRIPTOR.services_by_name["AnalysisService"].full_name,
+    translation_service_pb2.DESCRIPTOR.services_by_name["TranslationService"].full_name,
 )
 HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _OPTIONS = [
@@ -39,13 +44,18 @@ _OPTIONS = [
 class Server:
     """A gRPC server for a catalog's models, listening on `address` (`host:port`, port 0 for a free one)."""
 
-    def __init__(self, address: str, catalog: Catalog, synthesis: Synthesis, analysis: Analysis):
+    def __init__(
+        self, address: str, catalog: Catalog, synthesis: Synthesis, analysis: Analysis, translation: Translation
+    ):
         self._catalog = catalog
         self._health = HealthServicer()
         self._server = grpc.aio.server(interceptors=[CallInterceptor()], options=_OPTIONS)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(catalog), self._server)
         generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(GenerationServicer(synthesis), self._server)
         analysis_service_pb2_grpc.add_AnalysisServiceServicer_to_server(AnalysisServicer(analysis), self._server)
+        translation_service_pb2_grpc.add_TranslationServiceServicer_to_server(
+            TranslationServicer(translation), self._server
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((*SERVICES, HEALTH, reflection.SERVICE_NAME), self._server)
         self.port = self._server.add_insecure_port(address)

@@ -1,6 +1,5 @@
 """The services: each call converts, calls the core, and converts back."""
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any, TypeAlias, TypeVar
@@ -27,7 +26,7 @@ from pellucid_gateway.catalog import Catalog, ServedVersion
 from pellucid_gateway.clock import Clock
 from pellucid_gateway.errors import InvalidRequest, invalid
 from pellucid_gateway.jobs import Job
-from pellucid_gateway.rpc import chunks, convert, pages, status
+from pellucid_gateway.rpc import chunks, convert, pages, status, validation
 from pellucid_gateway.synthesis import Synthesis
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -108,20 +107,20 @@ class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
     ) -> generation_pb2.GenerateResponse:
         """Generate at most 64 images."""
         clock = Clock.start()
-        made = await self._synthesis.bounded(convert.generate(request, _deadline(context), bulk=False), clock)
+        made = await self._synthesis.bounded(convert.generate(request, convert.deadline(context), bulk=False), clock)
         return generation_pb2.GenerateResponse(images=made, timings=clock.timings(), request_id=request.request_id)
 
     async def Edit(self, request: generation_pb2.EditRequest, context: Context) -> generation_pb2.EditResponse:
         """Move at most 64 images along axes."""
         clock = Clock.start()
-        made = await self._synthesis.bounded(convert.edit(request, _deadline(context)), clock)
+        made = await self._synthesis.bounded(convert.edit(request, convert.deadline(context)), clock)
         return generation_pb2.EditResponse(images=made, timings=clock.timings(), request_id=request.request_id)
 
     async def StreamGenerate(
         self, request: generation_pb2.StreamGenerateRequest, context: Context
     ) -> AsyncIterator[generation_pb2.StreamGenerateResponse]:
         """Generate any number of images."""
-        job = convert.generate(request, _deadline(context), bulk=True)
+        job = convert.generate(request, convert.deadline(context), bulk=True)
         async for response in self._stream(job, request.request_id, generation_pb2.StreamGenerateResponse):
             yield response
 
@@ -129,7 +128,7 @@ class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
         self, request: generation_pb2.StreamEditRequest, context: Context
     ) -> AsyncIterator[generation_pb2.StreamEditResponse]:
         """Move any number of images along axes."""
-        job = convert.stream_edit(request, _deadline(context))
+        job = convert.stream_edit(request, convert.deadline(context))
         async for response in self._stream(job, request.request_id, generation_pb2.StreamEditResponse):
             yield response
 
@@ -137,13 +136,13 @@ class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
         self, request: generation_pb2.InterpolateRequest, context: Context
     ) -> AsyncIterator[generation_pb2.InterpolateResponse]:
         """Walk from one image to another."""
-        job = convert.interpolate(request, _deadline(context))
+        job = convert.interpolate(request, convert.deadline(context))
         async for response in self._stream(job, request.request_id, generation_pb2.InterpolateResponse):
             yield response
 
     async def RenderImage(self, request: generation_pb2.RenderImageRequest, context: Context) -> httpbody_pb2.HttpBody:
         """Give one image as it is."""
-        job = convert.render(request, _deadline(context))
+        job = convert.render(request, convert.deadline(context))
         [image] = await self._synthesis.bounded(job, Clock.start())
         return httpbody_pb2.HttpBody(content_type=images.MEDIA_TYPES[image.format], data=image.data)
 
@@ -171,7 +170,9 @@ class AnalysisServicer(analysis_service_pb2_grpc.AnalysisServiceServicer):
         clock = Clock.start()
         served = self._analysis.classifier(request.model, request.version)
         priority = convert.priority(request.priority, bulk=False)
-        labelled = await self._analysis.bounded(Batch(served, request.images, 0, priority, _deadline(context)), clock)
+        labelled = await self._analysis.bounded(
+            Batch(served, request.images, 0, priority, convert.deadline(context)), clock
+        )
         faults = [one for one in labelled if isinstance(one, InvalidRequest)]
         if faults:
             raise InvalidRequest([violation for fault in faults for violation in fault.violations])
@@ -189,6 +190,7 @@ class AnalysisServicer(analysis_service_pb2_grpc.AnalysisServiceServicer):
         served: ServedVersion | None = None
         priority, index = 0, 0
         async for request in requests:
+            validation.check(request)
             if served is None:
                 if not request.model:
                     raise invalid("model", "the first message of a stream must name one")
@@ -196,7 +198,7 @@ class AnalysisServicer(analysis_service_pb2_grpc.AnalysisServiceServicer):
                 priority = convert.priority(request.priority, bulk=True)
             if request.model not in ("", served.card.name):
                 raise invalid("model", f"{request.model!r}, and the stream began with {served.card.name!r}")
-            batch = Batch(served, request.images, index, priority, _deadline(context))
+            batch = Batch(served, request.images, index, priority, convert.deadline(context))
             labelled = await self._analysis.streamed(batch, Clock.start())
             yield analysis_pb2.StreamAnalyzeResponse(
                 results=[_result(index + k, one) for k, one in enumerate(labelled)], version=served.version.name
@@ -218,9 +220,3 @@ def _summary(card: model_pb2.Model) -> model_pb2.Model:
     if card.HasField("classes"):
         summary.classes.ClearField("names")
     return summary
-
-
-def _deadline(context: Context) -> float | None:
-    """Give the caller's deadline on the monotonic clock."""
-    remaining = context.time_remaining()
-    return None if remaining is None else time.monotonic() + remaining

@@ -1,0 +1,94 @@
+"""Sources of translations: decoded, edited, and fitted to the model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pellucid.v1 import model_pb2, translation_service_pb2
+from pellucid_gateway import fitting, images, maps, scenes
+from pellucid_gateway.backends.base import Tensor
+from pellucid_gateway.errors import invalid
+from pellucid_gateway.fitting import Fitting, Size
+from pellucid_gateway.images import Pixels
+from pellucid_gateway.scenes import Scene
+
+COPIES = 4
+"""Times that a source's pixels are held at most: decoded, turned upright, cut or padded, fitted."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A source ready for the network: one row of each tensor, and the way back to the size that it came in.
+
+    `pixels` are those of a source that is an image, as it came; `scene` is a fitted scene's.
+    """
+
+    tensors: Mapping[str, Tensor]
+    fitting: Fitting
+    restored_size: Size
+    pixels: Pixels | None
+    scene: Scene | None
+
+
+def held_bytes(
+    source: translation_service_pb2.TranslationSource, at: str, targets: int, card: model_pb2.Model, max_px: int
+) -> int:
+    """Bound the bytes that a source and its translations hold, from headers alone.
+
+    Raises InvalidRequest about `at` for what cannot be read or has too many pixels.
+    """
+    if source.HasField("image"):
+        height, width = images.measure(source.image, f"{at}.image", max_px)
+        sent = max(len(source.image.data), source.image.data_size)
+    else:
+        height, width = maps.measure(source.scene.label_map, f"{at}.scene.label_map", max_px)
+        sent = source.ByteSize()
+    seen = max(height * width, card.height * card.width)
+    return sent + COPIES * seen * 3 + targets * 3 * seen * 3
+
+
+def prepare(
+    source: translation_service_pb2.TranslationSource,
+    fit: translation_service_pb2.SourceFit,
+    card: model_pb2.Model,
+    at: str,
+    max_px: int,
+) -> Prepared:
+    """Decode a source, edit its objects, and fit it. Raises InvalidRequest or Refused."""
+    takes_scenes = card.translation.HasField("label_map")
+    if source.HasField("scene") != takes_scenes:
+        wanted = "scene" if takes_scenes else "image"
+        raise invalid(
+            f"{at}.source", f"{card.name} takes {'a scene' if takes_scenes else 'an image'}: give {at}.{wanted}"
+        )
+    if takes_scenes:
+        return _scene(source.scene, fit, card, f"{at}.scene", max_px)
+    pixels = images.decode(source.image, f"{at}.image", max_px)
+    size = pixels.shape[0], pixels.shape[1]
+    fitted = fitting.plan(size, fit, card)
+    seen = np.ascontiguousarray(fitted.apply(pixels), dtype=np.uint8)
+    return Prepared({"source": seen}, fitted, fitted.restore(seen).shape[:2], pixels, None)
+
+
+def _scene(
+    given: translation_service_pb2.Scene,
+    fit: translation_service_pb2.SourceFit,
+    card: model_pb2.Model,
+    at: str,
+    max_px: int,
+) -> Prepared:
+    scene = scenes.read(given, card, at, max_px)
+    size = scene.labels.shape[0], scene.labels.shape[1]
+    fitted = fitting.plan(size, fit, card)
+    seen = Scene(
+        np.asarray(fitted.apply(scene.labels), dtype=np.int64),
+        np.asarray(fitted.apply(scene.instances), dtype=np.int64),
+    )
+    # Instances are numbered anew without gaps: only their equality matters, and features come in rows.
+    _, rows = np.unique(seen.instances, return_inverse=True)
+    tensors: dict[str, Tensor] = {
+        "label_map": seen.labels.astype(np.uint8),
+        "instance_map": rows.reshape(seen.instances.shape).astype(np.int32),
+    }
+    return Prepared(tensors, fitted, fitted.restore(seen.labels).shape[:2], None, seen)
