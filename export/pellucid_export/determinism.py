@@ -1,7 +1,5 @@
 """Whether the rows of a batch depend on the batch they are computed in."""
 
-from math import prod
-
 import numpy as np
 
 from pellucid.v1.model_pb2 import DETERMINISM_EXACT, DETERMINISM_ONE_LEVEL, Determinism
@@ -12,8 +10,6 @@ from pellucid_export.runtime import Runner
 from pellucid_export.samples import Arrays, draw
 
 _SEED = 2
-_QUICK = 128 * 128 * 3
-"""Numbers of an output up to which a row counts as quickly computed."""
 
 
 def measure(exported: Runner, signature: Signature, max_batch_size: int) -> "Determinism.ValueType":
@@ -48,7 +44,7 @@ def measure(exported: Runner, signature: Signature, max_batch_size: int) -> "Det
 
 def _sizes(signature: Signature, largest: int) -> list[int]:
     """Every size where rows are quickly computed, and otherwise 1, 2, 3, the powers of two, and the largest."""
-    if max(prod(tensor.example()) for tensor in signature.outputs) <= _QUICK:
+    if signature.is_quick:
         return list(range(1, largest + 1))
     return sorted({size for size in (1, 2, 3, 4, 8, 16, 32, 64, largest) if size <= largest})
 

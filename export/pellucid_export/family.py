@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from pellucid.v1.model_pb2 import Model
 
 Options = TypeVar("Options")
+
+_QUICK = 128 * 128 * 3
+"""Numbers of an output up to which it is taken to be quickly computed."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,11 @@ class Signature:
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether a row is taken to be quickly computed, so that many may be compared."""
+        return max(prod(tensor.example()) for tensor in self.outputs) <= _QUICK
 
     @property
     def varies(self) -> bool:

@@ -9,17 +9,22 @@ from pellucid_export.runtime import Runner
 from pellucid_export.samples import Array, draw
 
 SAMPLES = 32
+SLOW_SAMPLES = 4
 _GROWN_SAMPLES = 2
 _SEED = 1
 _LEVELS = 255
 
 
-def compare(reference: Runner, exported: Runner, signature: Signature, runtime: str, samples: int = SAMPLES) -> Parity:
+def compare(
+    reference: Runner, exported: Runner, signature: Signature, runtime: str, samples: int | None = None
+) -> Parity:
     """Run both on the same random inputs; the output that is worst against its tolerance counts.
 
+    `samples` is SAMPLES by default, and SLOW_SAMPLES of what is not quickly computed.
     Errors are in 8-bit levels for outputs named `image`, in the output's unit otherwise. Raises ParityError where an
     output differs by more than its tolerance, in shape or type.
     """
+    samples = samples or (SAMPLES if signature.is_quick else SLOW_SAMPLES)
     worst = Parity(samples=samples, runtime=runtime, tolerance=1)
     # A graph may have kept the lengths that it was traced with: they are compared at others too.
     for grown in (0, 1, 3) if signature.varies else (0,):
