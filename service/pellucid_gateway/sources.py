@@ -26,6 +26,7 @@ class Prepared:
 
     tensors: Mapping[str, Tensor]
     fitting: Fitting
+    source_size: Size
     restored_size: Size
     pixels: Pixels | None
     scene: Scene | None
@@ -68,7 +69,7 @@ def prepare(
     size = pixels.shape[0], pixels.shape[1]
     fitted = fitting.plan(size, fit, card)
     seen = np.ascontiguousarray(fitted.apply(pixels), dtype=np.uint8)
-    return Prepared({"source": seen}, fitted, fitted.restore(seen).shape[:2], pixels, None)
+    return Prepared({"source": seen}, fitted, size, fitted.restore(seen).shape[:2], pixels, None)
 
 
 def _scene(
@@ -91,4 +92,4 @@ def _scene(
         "label_map": seen.labels.astype(np.uint8),
         "instance_map": rows.reshape(seen.instances.shape).astype(np.int32),
     }
-    return Prepared(tensors, fitted, fitted.restore(seen.labels).shape[:2], None, seen)
+    return Prepared(tensors, fitted, size, fitted.restore(seen.labels).shape[:2], None, seen)

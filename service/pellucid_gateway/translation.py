@@ -172,10 +172,13 @@ class Translation:
         pixels = await loop.run_in_executor(
             self._codec, images.decode, style.example, f"{at}.example", self._max_image_px
         )
-        tensors = {
-            "source": images.resize(pixels, *prepared.fitting.size),
-            "instance_map": prepared.tensors["instance_map"],
-        }
+        if pixels.shape[:2] != prepared.source_size:
+            raise invalid(
+                f"{at}.example",
+                f"{pixels.shape[0]} x {pixels.shape[1]} pixels, and the scene has {prepared.source_size[0]} x "
+                f"{prepared.source_size[1]}",
+            )
+        tensors = {"source": prepared.fitting.apply(pixels), "instance_map": prepared.tensors["instance_map"]}
         found = await run.through([stage], {name: tensors[name][None] for name in stage.inputs}, ("features",))
         return np.asarray(found["features"][0], dtype=np.float32)
 

@@ -34,11 +34,16 @@ class Case:
         return json.loads((GOLDEN / self.folder / "case.json").read_text())
 
 
+HD = {"height": "64", "width": "128"}
+MAX_BATCH = 4
+
 CASES = {
     case.model: case
     for case in (
         Case("pggan", "pggan", "pggan/genforce_64", "pggan_mini64.pth"),
-        Case("pggan-label", "pggan", "pggan/genforce_label_16", "pggan_minilabel16.pth", {"fused": "no", "classes": "4"}),
+        Case(
+            "pggan-label", "pggan", "pggan/genforce_label_16", "pggan_minilabel16.pth", {"fused": "no", "classes": "4"}
+        ),
         Case("pggan-tf", "pggan", "pggan/tf_pickle_32", "karras2018iclr-mini-32x32.pkl"),
         Case("stylegan", "stylegan", "stylegan1/genforce_128", "stylegan_mini128.pth"),
         Case("stylegan-old", "stylegan", "stylegan1/interfacegan_128", "stylegan_ffhq.pth"),
@@ -51,3 +56,42 @@ CASES = {
         Case("attngan-dcgan", "attngan", "attngan/bird_attndcgan_mini"),
     )
 }
+TRANSLATORS = {
+    case.model: case
+    for case in (
+        Case("stargan", "stargan", "stargan/celeba_c5", "200000-G.ckpt", {"image_size": "64"}),
+        Case(
+            "stargan-joint",
+            "stargan",
+            "stargan/joint_c5_c8",
+            "200000-G.ckpt",
+            {"image_size": "64", "classes": "angry,contemptuous,disgusted,fearful,happy,neutral,sad,surprised"},
+        ),
+        Case("cyclegan", "cyclegan", "cyclegan/resnet9_instance"),
+        Case("cyclegan-old", "cyclegan", "cyclegan/resnet6_legacy_running_stats", "latest_net_G.pth"),
+        Case("pix2pix", "pix2pix", "pix2pix/unet256_batch", "latest_net_G.pth"),
+        Case("pix2pix-grey", "pix2pix", "pix2pix/unet128_batch_gray_to_rgb", "latest_net_G.pth"),
+        Case(
+            "pix2pix-resnet",
+            "pix2pix",
+            "pix2pix/resnet9_batch_dropout_keys",
+            "latest_net_G.pth",
+            {"statistics": "running"},
+        ),
+        Case("pix2pixhd", "pix2pixhd", "pix2pixhd/global_label_inst", "", HD),
+        Case("pix2pixhd-local", "pix2pixhd", "pix2pixhd/local_inst_edge", "", HD),
+        Case("pix2pixhd-rgb", "pix2pixhd", "pix2pixhd/global_rgb_noinst", "", HD),
+        Case("pix2pixhd-looks", "pix2pixhd", "pix2pixhd/global_feat_encoder", "", HD),
+    )
+}
+
+
+def export_all(root: Path, cases: Mapping[str, Case]) -> None:
+    """Export cases into a repository; batches are small, so that measuring them is quick."""
+    from pellucid_export import exporter, source
+    from pellucid_export.form import Form
+    from pellucid_export.repository import Repository
+
+    for case in cases.values():
+        form = Form(case.family, source.digest(case.path), options=case.options, max_batch_size=MAX_BATCH)
+        exporter.export(Repository(root), case.model, form, case.path)
