@@ -10,7 +10,7 @@ RUN := $(UV) run --frozen --no-sync
 export UV_PYTHON := $(PYTHON)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup models demo up check test test-fast proto proto-land bench
+.PHONY: help setup models demo up check test test-fast proto proto-land bench full-size
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -61,3 +61,6 @@ proto-land: setup ## Make the contract as it is now the one that later changes m
 
 bench: models ## Throughput and latency: ONNX Runtime in process, Triton, the gateway
 	$(RUN) python -m benchmarks
+
+full-size: models ## Every family at its published size, with random weights: seconds and memory
+	$(RUN) python -m benchmarks.full_size

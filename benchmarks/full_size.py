@@ -1,0 +1,156 @@
+"""Models of the published sizes, with random weights, from checkpoint to served image.
+
+`python -m benchmarks.full_size [--only NAME ...] [--out FILE]` exports each, loads it into Triton, asks the gateway for
+one image, and prints seconds and peak memory (resident, of the export's process; of Triton with all its instances).
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from pellucid_client import Client, Controls
+from pellucid_client.demo.stack import Stack
+
+START_TIMEOUT_S = 900.0
+CALL_TIMEOUT_S = 600.0
+MIB = 2**20
+
+Ask = Callable[[Client, str], Any]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A model: the function of tests/pellucid_export/published that writes its checkpoint, its options, what is asked."""
+
+    name: str
+    family: str
+    ask: Ask
+    write: str = "write"
+    options: dict[str, str] = field(default_factory=dict)
+
+
+def generated(**controls: Any) -> Ask:
+    """Ask for one image of a seed."""
+
+    def ask(client: Client, model: str) -> Any:
+        return client.generate(model, seed=1, controls=Controls(**controls), timeout_s=CALL_TIMEOUT_S)
+
+    return ask
+
+
+def translated(height: int, width: int, **told: Any) -> Ask:
+    """Ask for the translation of one picture."""
+
+    def ask(client: Client, model: str) -> Any:
+        picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        return client.translate(model, picture, timeout_s=CALL_TIMEOUT_S, **told)
+
+    return ask
+
+
+WORK = (
+    Work("pggan-1024", "pggan", generated()),
+    Work("stylegan-1024", "stylegan", generated()),
+    Work("stylegan2-1024", "stylegan2", generated()),
+    Work("biggan-deep-256", "biggan", generated(classes=207)),
+    Work("attngan-bird-256", "attngan", generated(caption="a small red bird")),
+    Work("stargan-256", "stargan", translated(256, 256, to="Young", labels={"Male": 1}), options={"image_size": "256"}),
+    Work("cyclegan-1280x720", "cyclegan", translated(720, 1280)),
+    Work("pix2pix-256", "pix2pix", translated(256, 256)),
+)
+
+
+def measure(work: Work, folder: Path) -> dict[str, Any]:
+    """Take one model all the way."""
+    checkpoint = getattr(import_module(f"tests.pellucid_export.published.{work.family}"), work.write)(folder)
+    repository = folder / "repository"
+    options = [word for name, value in work.options.items() for word in ("--option", f"{name}={value}")]
+    command = [sys.executable, "-m", "pellucid_client", "export", work.family, str(checkpoint), "--name", work.name]
+    started = time.monotonic()
+    subprocess.run(
+        [*command, "--repository", str(repository), "--max-batch-size", "2", *options], check=True, capture_output=True
+    )
+    exported_s = time.monotonic() - started
+    export_mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    started = time.monotonic()
+    with Stack.of_repository(repository, folder / "log", START_TIMEOUT_S) as stack, peak_of_children() as peak:
+        loaded_s = time.monotonic() - started
+        with Client(stack.facts["gateway"]) as client:
+            times = []
+            for _ in range(3):
+                started = time.monotonic()
+                work.ask(client, work.name)
+                times.append(time.monotonic() - started)
+    return {
+        "model": work.name,
+        "files_mib": round(sum(file.stat().st_size for file in repository.rglob("*") if file.is_file()) / MIB),
+        "export_s": round(exported_s, 1),
+        "export_peak_mib": round(export_mib),
+        "load_s": round(loaded_s, 1),
+        "image_s": round(sorted(times)[1], 2),
+        "serving_peak_mib": round(peak[0]),
+    }
+
+
+@contextmanager
+def peak_of_children() -> Iterator[list[float]]:
+    """Watch the resident memory of all processes that this one started, in MiB."""
+    peak, done = [0.0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.2):
+            total = 0
+            for child in psutil.Process().children(recursive=True):
+                try:
+                    total += child.memory_info().rss
+                except psutil.NoSuchProcess:
+                    continue
+            peak[0] = max(peak[0], total / MIB)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        watcher.join()
+
+
+def main() -> None:
+    """Measure, print the table, write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="*", default=[work.name for work in WORK])
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/full_size.json"))
+    options = parser.parse_args()
+    rows = []
+    for work in WORK:
+        if work.name in options.only:
+            with tempfile.TemporaryDirectory() as folder:
+                rows.append(measure(work, Path(folder)))
+                Console().print(rows[-1])
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(rows, indent=2) + "\n")
+    table = Table(*rows[0])
+    for row in rows:
+        table.add_row(*map(str, row.values()))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
