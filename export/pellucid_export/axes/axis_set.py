@@ -12,6 +12,7 @@ import safetensors.numpy
 from google.protobuf import json_format
 
 from pellucid.v1.axis_pb2 import AxisSet
+from pellucid.v1.latent_pb2 import Space
 from pellucid_export.axes.errors import AxesError
 
 METADATA_KEY = "axis_set"
@@ -23,8 +24,8 @@ _UNIT_TOLERANCE = 1e-6
 Directions = npt.NDArray[np.float64]
 
 
-def check_names(axis_set: AxisSet) -> None:
-    """Raise AxesError where a name is not one the API can have, or two axes share theirs."""
+def check(axis_set: AxisSet) -> None:
+    """Raise AxesError where a name is not one the API can have, two axes share theirs, or axes lie in two spaces."""
     names = [axis.name for axis in axis_set.axes]
     for name in (axis_set.name, *names):
         if not _NAME.fullmatch(name):
@@ -32,6 +33,10 @@ def check_names(axis_set: AxisSet) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise AxesError(f"set '{axis_set.name}' has several axes called {', '.join(twice)}")
+    spaces = {axis.space: axis.name for axis in reversed(axis_set.axes)}
+    if len(spaces) > 1:
+        mixed = " and ".join(f"{Space.Name(space)} ({name})" for space, name in sorted(spaces.items()))
+        raise AxesError(f"set '{axis_set.name}' has axes in {mixed}; those of one set lie in one space")
 
 
 def path(version: Path, name: str) -> Path:
@@ -48,9 +53,9 @@ def check_free(version: Path, name: str) -> None:
 def write(version: Path, axis_set: AxisSet, directions: Directions) -> Path:
     """Write unit directions (K, D), one an axis, beside a version; the file's path.
 
-    Raises AxesError where the set's name is taken, a name is wrong, or the directions do not fit.
+    Raises AxesError where the set's name is taken, the set is wrong (`check`), or the directions do not fit.
     """
-    check_names(axis_set)
+    check(axis_set)
     if len(directions) != len(axis_set.axes):
         raise AxesError(f"{len(directions)} directions for {len(axis_set.axes)} axes")
     if not np.allclose(np.linalg.norm(directions, axis=1), 1, rtol=0, atol=_UNIT_TOLERANCE):

@@ -15,6 +15,7 @@ from pellucid_export import pickled
 from pellucid_export.axes.errors import AxesError
 from pellucid_export.errors import CheckpointError
 
+
 @dataclass(frozen=True)
 class Directions:
     """Feature directions: `names` and as many unit rows (K, D)."""

@@ -1,4 +1,7 @@
-"""Edits along an axis while others are locked: the least displacement that meets the constraints."""
+"""Edits along an axis while others are locked: the least displacement that meets the constraints, as in the gateway.
+
+Least is meant in the space that the axes lie in, also in W, where a length does not mean the same in every direction.
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,8 +10,11 @@ from pellucid_export.axes.errors import AxesError
 
 Vectors = npt.NDArray[np.float64]
 
-# What a locked axis leaves of another; below this share of its length they are the same axis.
-_SMALLEST_REST = 1e-6
+SMALLEST_REMAINDER = 0.05
+"""What locks must leave of an axis, as a share of its unit length; the gateway refuses to move one that has less."""
+
+# Locked directions of which one is left less than this by the others depend on each other.
+_DEPENDENT = 1e-9
 
 
 def unlocked(direction: Vectors, locked: Vectors) -> Vectors:
@@ -17,7 +23,7 @@ def unlocked(direction: Vectors, locked: Vectors) -> Vectors:
         return direction
     # The row space by SVD: locked directions need be neither unit nor independent.
     _, scale, basis = np.linalg.svd(np.asarray(locked, np.float64), full_matrices=False)
-    span = basis[scale > scale[0] * _SMALLEST_REST]
+    span = basis[scale > scale[0] * _DEPENDENT]
     rest: Vectors = direction - span.T @ (span @ direction)
     return rest
 
@@ -25,11 +31,11 @@ def unlocked(direction: Vectors, locked: Vectors) -> Vectors:
 def step(direction: Vectors, locked: Vectors) -> Vectors:
     """The least-norm dz (D,) with direction . dz = 1 and l . dz = 0 for every locked l, for a unit direction.
 
-    Raises AxesError where the locked axes leave nothing of the direction.
+    Raises AxesError where the locked axes leave less than SMALLEST_REMAINDER of the direction.
     """
     rest = unlocked(direction, locked)
     left = float(rest @ rest)
-    if left < _SMALLEST_REST**2:
-        raise AxesError("the locked axes leave nothing of the axis to move along")
+    if left < SMALLEST_REMAINDER**2:
+        raise AxesError(f"the locked axes leave {left**0.5:.3f} of the axis; at least {SMALLEST_REMAINDER} is needed")
     moved: Vectors = rest / left
     return moved

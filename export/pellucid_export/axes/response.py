@@ -1,10 +1,12 @@
-"""What moving along axes does, measured: move fresh latents, generate, label again.
+"""What moving along axes does, measured: move the points of fresh seeds, generate, label again.
 
 All effects are on the scale of the labels' predictors (`links`): log odds of probabilities, quantities as they are.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,7 @@ import numpy.typing as npt
 from pellucid.v1.axis_pb2 import Link
 from pellucid_export.axes import locks
 from pellucid_export.axes.errors import AxesError
+from pellucid_export.axes.ledger import CHUNK, Ledger
 from pellucid_export.axes.links import predictor
 from pellucid_export.axes.regression import Regression
 from pellucid_export.axes.world import World
@@ -20,7 +23,7 @@ Values = npt.NDArray[np.float64]
 Advance = Callable[[int], None]
 
 STEPS = (-8.0, -6.0, -4.0, -3.0, -2.0, -1.0, -0.5, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
-"""How far the latents are moved along each axis."""
+"""How far the points are moved along each axis."""
 
 RAISED_STEPS = 2.0
 """The move after which the share of raised labels is counted."""
@@ -29,8 +32,8 @@ LINEAR_TOLERANCE = 0.2
 """The largest departure from proportionality, as a share of the proportional response, within the linear range."""
 
 HARD_LIMIT_STEPS = 8.0
-"""The prior's width along any direction: from -4 to +4 standard deviations lie 99.994 % of the latents, so a longer
-move cannot end among them wherever it starts."""
+"""A normal prior's width along any direction: from -4 to +4 standard deviations lie 99.994 % of the latents, so a
+longer move cannot end among them wherever it starts."""
 
 
 @dataclass(frozen=True)
@@ -51,48 +54,65 @@ class Response:
 @dataclass(frozen=True)
 class Responses:
     """`own` has a response an axis; `effects` and `locked` (K, K) the change of label j, in its standard deviations,
-    by one step along axis i, the latter with axis j locked (NaN on the diagonal and where j leaves nothing of i)."""
+    by one step along axis i, the latter with axis j locked (NaN on the diagonal and where j leaves too little of i)."""
 
     own: tuple[Response, ...]
     effects: Values
     locked: Values
 
 
-def work(latents: int, axes: int) -> int:
-    """How many latents `measure` labels, for showing progress."""
-    return latents * (1 + axes * len(STEPS)) + _few(latents) * 2 * axes * (axes - 1)
+def work(images: int, axes: int) -> int:
+    """How many images `measure` labels, for showing progress."""
+    return images * (1 + axes * len(STEPS)) + _few(images) * 2 * axes * (axes - 1)
 
 
-def measure(world: World, latents: npt.NDArray[np.float32], axes: Sequence[Regression], advance: Advance) -> Responses:
-    """Move fresh latents (N, D) along every axis; axis k was fitted to label k of the world.
+def measure(
+    world: World, seeds: Sequence[int], axes: Sequence[Regression], ledger: Ledger, advance: Advance
+) -> Responses:
+    """Move the points of fresh seeds along every axis; axis k was fitted to label k of the world.
 
-    `advance` is told the number of latents labelled since it was last called.
+    The ledger keeps the labels. `advance` is told the number of images labelled since it was last called.
     """
-    mover = _Mover(world, latents, axes, advance)
-    before = mover.after(np.zeros(latents.shape[1]), None)
+    mover = _Mover(world, seeds, axes, ledger, advance)
+    every = range(len(axes))
+    before = mover.after(np.zeros(world.generator.size), every)
     own, effects = [], []
     for index, axis in enumerate(axes):
-        after = {step: mover.after(step * axis.direction, None if abs(step) == 1 else [index]) for step in STEPS}
-        own.append(_own(axis.link, before[:, index], {step: labels[:, index] for step, labels in after.items()}))
-        effects.append((mover.predictors(after[1.0]) - mover.predictors(after[-1.0])).mean(axis=0) / 2)
+        ends = {step: mover.after(step * axis.step, every) for step in (-1.0, 1.0)}
+        after = {
+            step: ends[step][:, index] if step in ends else mover.after(step * axis.step, [index])[:, 0]
+            for step in STEPS
+        }
+        own.append(_own(axis.link, before[:, index], after))
+        effects.append((mover.predictors(ends[1.0]) - mover.predictors(ends[-1.0])).mean(axis=0) / 2)
     spreads = np.array([axis.spread for axis in axes])
-    few = _Mover(world, latents[::2], axes, advance)
-    locked = np.array([[_locked(few, i, j) for j in range(len(axes))] for i in range(len(axes))])
+    few = _Mover(world, seeds[::2], axes, ledger, advance)
+    locked = np.array([[_locked(few, i, j) for j in every] for i in every])
     return Responses(tuple(own), np.array(effects) / spreads, locked / spreads)
 
 
 class _Mover:
-    """Labels of latents after a displacement."""
+    """Labels of the images of seeds after a displacement of their points."""
 
     def __init__(
-        self, world: World, latents: npt.NDArray[np.float32], axes: Sequence[Regression], advance: Advance
+        self, world: World, seeds: Sequence[int], axes: Sequence[Regression], ledger: Ledger, advance: Advance
     ) -> None:
-        self._world, self._latents, self._advance = world, latents, advance
+        self._world, self._seeds, self._ledger, self._advance = world, seeds, ledger, advance
         self.axes = axes
 
-    def after(self, displacement: Values, wanted: Sequence[int] | None) -> Values:
-        """Labels (N, K) after a displacement (D,); NaN where an extractor gives none of those `wanted`."""
-        labels = self._world.labels((self._latents + displacement).astype(np.float32), wanted)
+    def after(self, move: Values, wanted: Sequence[int]) -> Values:
+        """Those labels (N, K) that are wanted, after a displacement (D,)."""
+        firsts = range(0, len(self._seeds), CHUNK)
+        return np.concatenate([self._after(self._seeds[first : first + CHUNK], move, wanted) for first in firsts])
+
+    def skip(self) -> None:
+        """Leave out one displacement."""
+        self._advance(len(self._seeds))
+
+    def _after(self, seeds: Sequence[int], move: Values, wanted: Sequence[int]) -> Values:
+        what = repr((self._world.generator.region, list(seeds), list(wanted))).encode() + move.tobytes()
+        name = f"moved-{hashlib.sha256(what).hexdigest()[:32]}"
+        labels = self._ledger.labels(name, partial(self._world.labels, seeds, move, wanted))
         self._advance(len(labels))
         return labels
 
@@ -135,19 +155,21 @@ def linear_range(means: dict[float, float], errors: dict[float, float], per_step
     return reached
 
 
-def _few(latents: int) -> int:
-    """There are as many pairs of axes as their number squared: they are measured on every other latent only."""
-    return (latents + 1) // 2
+def _few(images: int) -> int:
+    """There are as many pairs of axes as their number squared: they are measured on every other seed only."""
+    return (images + 1) // 2
 
 
 def _locked(mover: _Mover, moved: int, lock: int) -> float:
-    """Mean change of the locked axis' label by one step along the moved axis; NaN for the same axis."""
+    """Mean change of the locked axis' label by one step along the moved axis; NaN where the lock permits none."""
     if moved == lock:
         return float("nan")
     axes = mover.axes
     try:
-        step = locks.step(axes[moved].direction, axes[lock].direction[None])
+        step = axes[moved].step_length * locks.step(axes[moved].direction, axes[lock].direction[None])
     except AxesError:
+        for _ in range(2):
+            mover.skip()
         return float("nan")
-    up, down = (mover.after(sign * step, [lock])[:, lock] for sign in (1, -1))
-    return float((predictor(up, axes[lock].link) - predictor(down, axes[lock].link)).mean()) / 2
+    up, down = (predictor(mover.after(sign * step, [lock])[:, 0], axes[lock].link) for sign in (1, -1))
+    return float((up - down).mean()) / 2

@@ -88,18 +88,19 @@ LABELS = (
 )
 
 
-def build(root: Path, prior: int = PRIOR_NORMAL) -> Repository:
-    """A repository with the generator `dots` and the classifier `reader`."""
+def build(root: Path, also: Model | None = None) -> Repository:
+    """A repository with the generator `dots`, whose card says what `also` says too, and the classifier `reader`."""
     image = Tensor("image", "uint8", (1, SIZE, 3), low=0, high=255)
     dots = Model(
         name="models/dots",
         task=TASK_GENERATE,
         height=1,
         width=SIZE,
-        latent=LatentPrior(size=SIZE, prior=prior),
+        latent=LatentPrior(size=SIZE, prior=PRIOR_NORMAL),
         spaces=[LatentSpace(space=SPACE_Z, size=SIZE, layers=1)],
         stages=[Stage(role="synthesis", model="dots", inputs=["latent"], outputs=["image"])],
     )
+    dots.MergeFrom(also or Model())
     reader = Model(
         name="models/reader",
         task=TASK_CLASSIFY,

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pellucid.v1.axis_pb2 import Axis, AxisSet, Entanglement
+from pellucid.v1.latent_pb2 import SPACE_W, SPACE_Z
 from pellucid_export.axes import axis_set
 from pellucid_export.axes.errors import AxesError
 
@@ -16,6 +17,7 @@ SET = AxisSet(
         Axis(name="b"),
     ],
 )
+MIXED = AxisSet(name="s", axes=[Axis(name="a", space=SPACE_Z), Axis(name="b", space=SPACE_W)])
 DIRECTIONS = np.eye(2, 5)
 
 
@@ -46,6 +48,7 @@ def test_a_set_is_never_overwritten_and_nothing_else_is_left_behind(tmp_path: Pa
         (AxisSet(name="../s", axes=SET.axes), DIRECTIONS, "'../s' is no name"),
         (AxisSet(name="s", axes=[Axis(name="a b"), Axis(name="c")]), DIRECTIONS, "'a b' is no name"),
         (AxisSet(name="s", axes=[Axis(name="a"), Axis(name="a")]), DIRECTIONS, "several axes called a"),
+        (MIXED, DIRECTIONS, r"axes in SPACE_Z \(a\) and SPACE_W \(b\); those of one set lie in one space"),
     ],
 )
 def test_what_does_not_fit_is_not_written(

@@ -10,6 +10,7 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from pellucid.v1.latent_pb2 import SPACE_W
 from pellucid_export.axes import axis_set, commands
 from pellucid_export.repository import Repository
 
@@ -24,6 +25,16 @@ Pellucid = Callable[..., Result]
 @pytest.fixture
 def pellucid(models: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pellucid:
     """Runs `pellucid axes ...` on the repository."""
+    return _runner(models, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def pellucid_styled(styled: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pellucid:
+    """Runs `pellucid axes ...` on the repository of generators with several stages."""
+    return _runner(styled, tmp_path, monkeypatch)
+
+
+def _runner(models: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pellucid:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     app = typer.Typer()
     app.command("fit")(commands.fit)
@@ -83,6 +94,31 @@ def test_a_second_fit_needs_another_name_and_labels_nothing_again(
     np.testing.assert_array_equal(first, again)
 
 
+def test_fit_in_w_tells_space_layers_and_classes(pellucid_styled: Pellucid, styled: Repository) -> None:
+    where = ("--space", "w", "--layers", "1-1", "--classes", "dog")
+    result = pellucid_styled("fit", "classes", *FIT[2:], "--set", "dogs", *where)
+    assert result.exit_code == 0, result.output
+    folder = styled.directory("classes") / "axes"
+    axis = axis_set.read(folder / "dogs.safetensors")[0].axes[0]
+    assert (axis.space, axis.layers.first, axis.layers.last, axis.HasField("slope")) == (SPACE_W, 1, 1, False)
+    page = (folder / "dogs.md").read_text()
+    assert "--set dogs --space w --layers 1-1 --classes dog`" in page
+    assert "All have truncation 0.5 below layer 1, a class drawn from 1 (Dog)." in page
+    assert "The axes lie in W, and the layers 1 to 1 move." in page
+    assert re.search(r"\| tilt \| degrees \| R² [^|]+ \| [^|]+ \| 0\.7\d* \|  \| 0 ± 0 \| 0\.0% \|", page)
+    with Image.open(folder / "dogs-sweep.png") as picture:
+        assert picture.size[0] > 9 * arithmetic.SIZE
+
+
+def test_fit_for_captions_needs_one(pellucid_styled: Pellucid, styled: Repository) -> None:
+    refused = pellucid_styled("fit", "captioned", *FIT[2:])
+    assert (refused.exit_code, "give --caption" in refused.output) == (1, True)
+    assert pellucid_styled("fit", "captioned", *FIT[2:], "--caption", "A red bird").exit_code == 0
+    page = (styled.directory("captioned") / "axes" / "fitted.md").read_text()
+    assert "--set fitted --caption 'A red bird'`" in page
+    assert "All have the caption 'red bird' without a, which the model does not know." in page
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -92,6 +128,10 @@ def test_a_second_fit_needs_another_name_and_labels_nothing_again(
         (("fit", "dots", "--extractor", "reader", "--extractor", "reader"), "several extractors give bent, open, tilt"),
         (("fit", "dots", "--extractor", "reader", "--method", "cubic"), "not 'cubic'"),
         (("fit", "dots", "--extractor", "absent.onnx"), "absent.onnx"),
+        (("fit", "dots", "--extractor", "reader", "--space", "w"), "there are no axes in SPACE_W"),
+        (("fit", "dots", "--extractor", "reader", "--space", "x"), "space must be z or w, not 'x'"),
+        (("fit", "dots", "--extractor", "reader", "--layers", "0-1"), "of space w"),
+        (("fit", "dots", "--extractor", "reader", "--classes", "dog"), "takes no classes"),
     ],
 )
 def test_mistakes_are_answered_with_a_line(pellucid: Pellucid, words: tuple[str, ...], message: str) -> None:
@@ -132,3 +172,24 @@ def test_import_refuses_axes_of_other_weights_and_other_sizes(
     large = pellucid("import", INTERFACEGAN / "pggan_celebahq_age_boundary.npy", "--model", "dots")
     assert (large.exit_code, "has 512 numbers in SPACE_Z" in large.output) == (1, True)
     assert not (models.directory("dots") / "axes").exists()
+
+
+def test_import_into_w_is_told_by_the_file_or_the_option(
+    pellucid_styled: Pellucid, styled: Repository, tmp_path: Path
+) -> None:
+    told, untold = boundary(tmp_path, "age_w"), boundary(tmp_path, "smile")
+    mixed = pellucid_styled("import", told, untold, "--model", "styled", "--set", "mixed")
+    assert (mixed.exit_code, "those of one set lie in one space" in mixed.output) == (1, True)
+    assert (
+        pellucid_styled("import", told, untold, "--model", "styled", "--set", "theirs", "--space", "w").exit_code == 0
+    )
+    described, _ = axis_set.read(styled.directory("styled") / "axes" / "theirs.safetensors")
+    assert [(axis.name, axis.space, axis.step_length) for axis in described.axes] == [
+        ("age", SPACE_W, 1),
+        ("smile", SPACE_W, 1),
+    ]
+    refused = pellucid_styled("import", told, "--model", "dots")
+    assert (refused.exit_code, "has 4 numbers in SPACE_W; 'models/dots' has SPACE_Z of 4" in refused.output) == (
+        1,
+        True,
+    )

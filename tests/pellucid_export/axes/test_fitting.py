@@ -8,12 +8,13 @@ import pytest
 
 from pellucid.v1.axis_pb2 import FIT_METRIC_AUC, FIT_METRIC_R2, LINK_IDENTITY, LINK_LOGIT
 from pellucid.v1.latent_pb2 import SPACE_Z
-from pellucid.v1.model_pb2 import PRIOR_TRUNCATED_NORMAL
+from pellucid.v1.model_pb2 import PRIOR_SPHERE, PRIOR_TRUNCATED_NORMAL, LatentPrior, Model, TruncationRange
 from pellucid_export.axes import fitting
 from pellucid_export.axes.errors import AxesError
 from pellucid_export.axes.fitting import Fitted, Plan
+from pellucid_export.axes.generator import open_generator
 from pellucid_export.axes.regression import Method
-from pellucid_export.axes.world import World, open_extractor, open_generator
+from pellucid_export.axes.world import World, open_extractor
 
 from . import arithmetic
 
@@ -140,8 +141,30 @@ def test_a_name_that_the_api_cannot_have_is_refused_before_anything_is_sampled(w
     assert not (tmp_path / "work").exists()
 
 
-def test_a_prior_whose_standard_deviation_is_not_one_is_refused(tmp_path: Path) -> None:
-    models = arithmetic.build(tmp_path / "models", PRIOR_TRUNCATED_NORMAL)
+NARROW = LatentPrior(prior=PRIOR_TRUNCATED_NORMAL, truncation_bound=1)
+HALVED = TruncationRange(min=0, max=1, default_value=0.5, scales_prior=True)
+
+
+@pytest.mark.parametrize(
+    ("also", "deviation"),
+    [
+        # The variance of a normal cut off at +-1 is 1 - 2 phi(1) / (2 Phi(1) - 1).
+        (Model(latent=NARROW), 0.53956),
+        (Model(latent=NARROW, truncation=HALVED), 0.26978),
+        (Model(truncation=HALVED), 0.5),
+        (Model(latent=LatentPrior(prior=PRIOR_SPHERE)), 1.0),
+    ],
+    ids=["truncated normal", "scaled truncated normal", "scaled normal", "sphere"],
+)
+def test_a_step_is_one_standard_deviation_of_any_prior(tmp_path: Path, also: Model, deviation: float) -> None:
+    models = arithmetic.build(tmp_path / "models", also)
     world = World(open_generator(models, "dots"), [open_extractor(models, "reader")])
-    with pytest.raises(AxesError, match="PRIOR_TRUNCATED_NORMAL"):
-        fitting.fit(world, PLAN, tmp_path / "work", quietly)
+    found = fitting.fit(world, Plan("prior", samples=3000, fresh=50), tmp_path / "work", quietly)
+    tilt, opened, _ = found.axis_set.axes
+    assert found.directions[0] @ TILT > 0.999
+    assert (tilt.step_length, opened.step_length) == (pytest.approx(deviation, rel=0.03),) * 2
+    assert (tilt.slope, tilt.intercept) == (pytest.approx(2 * tilt.step_length, rel=0.01), pytest.approx(3, abs=0.01))
+    assert tilt.effect.per_step == pytest.approx(2 * tilt.step_length, rel=0.02)
+    (on_open, _) = tilt.entanglement
+    # In its own deviations a step moves the other label as in any prior: by the cosine.
+    assert (on_open.effect, on_open.effect_locked) == (pytest.approx(0.6, abs=0.03), pytest.approx(0, abs=0.03))

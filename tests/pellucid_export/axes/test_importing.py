@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pellucid.v1.latent_pb2 import SPACE_W, SPACE_Z
-from pellucid.v1.model_pb2 import LatentSpace, Model
+from pellucid.v1.latent_pb2 import SPACE_W, SPACE_W_PLUS, SPACE_Z
+from pellucid.v1.model_pb2 import PRIOR_NORMAL, PRIOR_TRUNCATED_NORMAL, LatentPrior, LatentSpace, Model
 from pellucid_export.axes import importing
 from pellucid_export.axes.errors import AxesError
 
@@ -15,7 +15,12 @@ pytestmark = pytest.mark.torch
 PICKLE = TLGAN / "feature_direction_20181002_044444.SYNTHETIC.pkl"
 CARD = Model(
     name="models/faces",
-    spaces=[LatentSpace(space=SPACE_Z, size=512, layers=1), LatentSpace(space=SPACE_W, size=512, layers=18)],
+    latent=LatentPrior(size=512, prior=PRIOR_NORMAL),
+    spaces=[
+        LatentSpace(space=SPACE_Z, size=512, layers=1),
+        LatentSpace(space=SPACE_W, size=512, layers=1),
+        LatentSpace(space=SPACE_W_PLUS, size=512, layers=18),
+    ],
 )
 
 
@@ -53,6 +58,23 @@ def test_boundaries_are_named_by_their_files_and_know_their_space() -> None:
     described = importing.axis_set("s", imported, CARD, "", "")
     assert [(axis.name, axis.space) for axis in described.axes] == [("smile", SPACE_W), ("age_c_gender", SPACE_Z)]
     assert [axis.hard_limit_steps for axis in described.axes] == [0, 8]
+    assert [axis.step_length for axis in described.axes] == [1, 1]
+
+
+def test_axes_of_a_prior_whose_deviation_is_not_one_have_no_limit() -> None:
+    card = Model(latent=LatentPrior(size=512, prior=PRIOR_TRUNCATED_NORMAL, truncation_bound=1), spaces=CARD.spaces)
+    (axis,) = importing.axis_set("s", importing.read(PICKLE)[:1], card, "", "").axes
+    assert axis.hard_limit_steps == 0
+
+
+def test_a_space_may_be_chosen_where_the_files_name_does_not_tell_it() -> None:
+    smile = INTERFACEGAN / "pggan_celebahq_smile_boundary.npy"
+    assert [importing.read(smile)[0].space, importing.read(smile, SPACE_W)[0].space] == [SPACE_Z, SPACE_W]
+    assert {one.space for one in importing.read(PICKLE, SPACE_W)} == {SPACE_W}
+    in_w = INTERFACEGAN / "stylegan_ffhq_smile_w_boundary.npy"
+    assert importing.read(in_w, SPACE_W)[0].space == SPACE_W
+    with pytest.raises(AxesError, match=r"stylegan_ffhq_smile_w_boundary.npy: its name says SPACE_W"):
+        importing.read(in_w, SPACE_Z)
 
 
 def test_an_axis_of_another_size_or_space_is_refused() -> None:
