@@ -1,7 +1,7 @@
 """The commands `pellucid export` and `pellucid verify`."""
 
 # What is imported here is paid for by every `pellucid` command; torch and ONNX Runtime are not among it.
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -49,10 +49,11 @@ def export(
     with reported():
         if list_:
             return _list()
-        for form, checkpoint in _wanted(what, path, all_):
+        options = _options(option or [], pixels)
+        for form, checkpoint in _wanted(what, path, options, all_):
             asked = replace(
                 form,
-                options={**form.options, **_options(option or [], pixels)},
+                options={**form.options, **options},
                 format=file_format,
                 accelerator=accelerator,
                 fp16=fp16,
@@ -95,12 +96,12 @@ def _list() -> None:
     Console().print(tables.zoo(zoo.ENTRIES.values()), tables.families(map(families.get, families.names())))
 
 
-def _wanted(what: str, path: Path | None, every: bool) -> list[tuple[Form, Checkpoint]]:
+def _wanted(what: str, path: Path | None, options: Mapping[str, str], every: bool) -> list[tuple[Form, Checkpoint]]:
     from pellucid_export import zoo
 
     if every:
         return [_from_zoo(entry) for entry in zoo.ENTRIES]
-    return [_from_zoo(what) if path is None else _from_path(what, path)]
+    return [_from_zoo(what) if path is None else _from_path(what, path, options)]
 
 
 def _from_zoo(what: str) -> tuple[Form, Checkpoint]:
@@ -116,10 +117,25 @@ def _from_zoo(what: str) -> tuple[Form, Checkpoint]:
     return form, lambda: zoo.fetch(entry)
 
 
-def _from_path(family: str, path: Path) -> tuple[Form, Checkpoint]:
+def _from_path(family: str, path: Path, options: Mapping[str, str]) -> tuple[Form, Checkpoint]:
+    return Form(family, _digest(path, options)), lambda: path
+
+
+def _digest(path: Path, options: Mapping[str, str]) -> str:
+    """The checkpoint's digest, with the files that options name and those that describe it: they decide as much."""
     from pellucid_export import source
 
-    return Form(family, source.digest(path)), lambda: path
+    digest = source.digest(path)
+    folder = path if path.is_dir() else path.parent
+    named = [place for value in options.values() for place in (Path(value), folder / value)]
+    beside = [] if path.is_dir() else [path.with_name(name) for name in _names_beside(path)]
+    files = {file.name: source.hex_digest(file) for file in (*named, *beside) if file.is_file()}
+    return source.combined({**files, path.name: digest.removeprefix("sha256:")})
+
+
+def _names_beside(path: Path) -> tuple[str, ...]:
+    """A card in YAML or TOML, and weights that an ONNX file has outside."""
+    return f"{path.stem}.yaml", f"{path.stem}.toml", f"{path.name}.data"
 
 
 def _options(pairs: list[str], pixels: str) -> dict[str, str]:
@@ -146,7 +162,8 @@ def _export(root: Path, name: str, form: Form, checkpoint: Checkpoint) -> None:
     from pellucid_export.repository import Repository
 
     repository = Repository(root)
-    if repository.is_current(name, form):
+    # What a user's own code gives is known only when it has run.
+    if "factory" not in form.options and repository.is_current(name, form):
         version = repository.version(name)
         Console().print(f"'{name}' version {version.name} holds these weights in this form already: nothing to do.")
     else:

@@ -20,7 +20,10 @@ from pellucid_export.family import Network, Stage
 from pellucid_export.form import Form, Format
 from pellucid_export.repository import CONFIG_FILE, Repository, check_name, write_version
 
-_WRITE: dict[Format, Callable[[Stage, Path], None]] = {
+Write = Callable[[Stage, Path], None]
+"""Writes a stage's graph to a file."""
+
+_WRITE: dict[Format, Write] = {
     Format.ONNX: onnx.write,
     Format.TORCHSCRIPT: torchscript.write,
 }
@@ -43,10 +46,10 @@ def load(form: Form, checkpoint: Path) -> Network:
     return network
 
 
-def export(repository: Repository, name: str, form: Form, checkpoint: Path) -> Exported:
+def export(repository: Repository, name: str, form: Form, checkpoint: Path, write: Write | None = None) -> Exported:
     """Export a checkpoint as the model `name`; where the latest version is made of it, only config.pbtxt is renewed.
 
-    Raises ExportError, and then the repository is as before.
+    `write` is the format's own by default. Raises ExportError, and then the repository is as before.
     """
     check_name(name)
     network = load(form, checkpoint)
@@ -65,7 +68,7 @@ def export(repository: Repository, name: str, form: Form, checkpoint: Path) -> E
             return Exported(known, repository.directory(name, int(known.name)), is_new=False)
         # Stages count too: an interrupted publication may have left one without its primary model.
         number = str(max((old for model in names for old in repository.versions(model)), default=0) + 1)
-        version = _write_versions(staging, names, network, form, number)
+        version = _write_versions(staging, names, network, form, number, write or _WRITE[form.format])
         directories = [repository.publish(staging / model, model, number) for model in names]
         return Exported(version, directories[-1], is_new=True)
 
@@ -104,10 +107,12 @@ def _configs(name: str, network: Network, form: Form) -> list[triton.ModelConfig
     ]
 
 
-def _write_versions(staging: Path, names: list[str], network: Network, form: Form, number: str) -> Version:
+def _write_versions(
+    staging: Path, names: list[str], network: Network, form: Form, number: str, write: Write
+) -> Version:
     """Write, check and describe every stage; the result is the primary one's."""
     versions = [
-        _write_version(staging / model / number, stage, network, form)
+        _write_version(staging / model / number, stage, network, form, write)
         for model, stage in zip(names, network.stages, strict=True)
     ]
     for asset, content in network.assets.items():
@@ -127,10 +132,10 @@ def _assets(directory: Path) -> list[Asset]:
     return [Asset(name=file.name, digest=source.file_digest(file)) for file in files]
 
 
-def _write_version(directory: Path, stage: Stage, network: Network, form: Form) -> Version:
+def _write_version(directory: Path, stage: Stage, network: Network, form: Form, write: Write) -> Version:
     directory.mkdir()
     graph = directory / triton.MODEL_FILE[form.format]
-    _WRITE[form.format](stage, graph)
+    write(stage, graph)
     version = measure(stage, directory, form)
     version.name = directory.name
     version.weights_digest = network.weights_digest

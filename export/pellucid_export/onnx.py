@@ -41,6 +41,9 @@ def write(stage: Stage, path: Path, largest_graph_bytes: int = LARGEST_GRAPH_BYT
     _check(stage, graph)
     is_large = graph.ByteSize() > largest_graph_bytes
     onnx.save_model(graph, path, save_as_external_data=is_large, location=f"{path.name}{DATA_SUFFIX}")
+    if is_large and graph is stage.module:
+        # NOTE: saving takes the weights out of the graph, which is still to be compared with.
+        onnx.load_external_data_for_model(graph, str(path.parent))
 
 
 def _graph(stage: Stage) -> ModelProto:
@@ -86,9 +89,13 @@ def _from_script(stage: Stage, module: torch.nn.Module) -> ModelProto:
                 dynamic_axes={tensor.name: {0: "batch"} for tensor in (*signature.inputs, *signature.outputs)},
                 opset_version=SCRIPT_OPSET,
                 dynamo=False,
+                verbose=False,
             )
     except Exception as error:
-        raise GraphError(f"stage '{stage.role}' cannot be exported to ONNX: {error}") from error
+        raise GraphError(
+            f"stage '{stage.role}' is TorchScript that cannot be translated to ONNX: {error}; traced instead of"
+            " scripted it often can, and it can be exported as TorchScript"
+        ) from error
     return without_origins(onnx.load_model_from_string(content.getvalue()))
 
 
