@@ -1,25 +1,47 @@
 """Golden images of the official code, asked for through the gateway and Triton, within one 8-bit level."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from pellucid.v1 import image_pb2
-from pellucid_client import Client, Controls, Latent, StyleMix
+from pellucid_client import Client, Controls, Distance, Latent, StyleMix
 from pellucid_client.demo.stack import Stack
 from tests.e2e.conftest import START_TIMEOUT_S
 from tests.e2e.gallery import CASES, Case, export_all
+from tests.pellucid_export.families import custom_toys
 
 pytestmark = pytest.mark.torch
 
 
 @pytest.fixture(scope="module")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("gallery")
+    root, work = tmp_path_factory.mktemp("gallery"), tmp_path_factory.mktemp("work")
     export_all(root, CASES)
+    custom_toys.save(work / "painter.pt", custom_toys.Painter(), torch.zeros(2, 2), torch.zeros(2, 3))
+    (work / "painter.yaml").write_text(CARD)
+    command("export", "custom", str(work / "painter.pt"), "--name", "painter", "--repository", str(root))
+    for model, name, row in (
+        ("painter", "painter_light_boundary", [1.0, 1.0]),
+        ("stylegan", "mini_smile_w_boundary", SMILE),
+    ):
+        np.save(work / f"{name}.npy", np.array([row]) / np.linalg.norm(row))
+        file, options = str(work / f"{name}.npy"), ("--for-model", "--repository", str(root))
+        command("axes", "import", file, "--model", model, *options)
     return root
+
+
+def command(*words: str) -> None:
+    """Run `pellucid`."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pellucid_client", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -181,4 +203,42 @@ def test_a_batch_of_different_controls_equals_the_single_images(client: Client) 
         assert len({single.data for single in singles}) == len(T)
 
 
+def test_a_generator_that_nobody_has_seen_is_served_with_edits(client: Client) -> None:
+    """A TorchScript file, a card of ten lines, a direction of one's own: (z0 + z1 + colour of the class + 1) * 127.5."""
+    [image] = client.generate("painter", np.array([[0.25, 0.0]]), format="raw", controls=Controls(classes="green"))
+    assert image.array()[0, 0].tolist() == [159, 191, 159]
+    [edited] = client.edit(image, {"light": Distance(-np.sqrt(2) / 4)}, format="raw")
+    assert edited.array()[0, 0].tolist() == [96, 128, 96]
+
+
+def test_edits_in_w_go_through_mapping_edit_mixing_and_truncation_in_this_order(client: Client) -> None:
+    from pellucid_export.families import stylegan
+
+    case = CASES["stylegan"]
+    network, z = stylegan.load(case.path, stylegan.Options()), case.arrays["z"]
+    mapping, synthesis = (stage.module for stage in network.stages)
+    unit = np.array(SMILE) / np.linalg.norm(SMILE)
+    with torch.inference_mode():
+        style, other = mapping(torch.from_numpy(z))
+        style = style + 1.75 * torch.from_numpy(unit).float()
+        style[6:9] = other[6:9]
+        controls = (torch.tensor([[0.6]]), torch.tensor([[7]]), torch.tensor([[0.25]]))
+        wanted = synthesis(style[None], *controls)[0].numpy()
+    asked = Controls(
+        truncation=0.6, truncation_cutoff=7, noise_strength=0.25, style_mixes=(StyleMix(Latent(z[1]), 6, 8),)
+    )
+    [image] = client.edit(Latent(z[0]), {"smile": Distance(1.75)}, model=case.model, format="raw", controls=asked)
+    assert np.abs(image.array().astype(int) - wanted).max() <= 1
+
+
 T = (1.0, 0.3, 0.7, -0.5)
+SMILE = np.random.default_rng(8).standard_normal(32).tolist()
+CARD = """
+task: generate
+latent: 2
+classes: [red, green, blue]
+inputs:
+  latent: z
+  label: y
+range: -1..1
+"""
