@@ -36,7 +36,7 @@ Ask = Callable[[Client, str], Any]
 
 @dataclass(frozen=True)
 class Work:
-    """A model: the function of tests/pellucid_export/published that writes its checkpoint, its options, what is asked."""
+    """A model: its family, what is asked of it, and which function of tests' published writes its checkpoint."""
 
     name: str
     family: str

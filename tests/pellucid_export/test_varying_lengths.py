@@ -47,7 +47,7 @@ def test_a_graph_takes_every_size_that_its_lengths_permit(tmp_path: Path, file_f
     directory = tmp_path / "model" / "1"
     directory.mkdir(parents=True)
     triton.write(triton.configure("model", one.signature, form, {}), tmp_path / "model" / "config.pbtxt")
-    write(one, directory / triton.MODEL_FILE[file_format])  # type: ignore[operator]
+    write(one, directory / triton.MODEL_FILE[file_format])
     exported = runtime.open_model(directory)
     assert parity.compare(runtime.reference(one), exported, one.signature, "it", samples=2).max_error <= 1
     for size in ((4, 4), (40, 8), (16, 64)):
@@ -75,4 +75,4 @@ def test_a_graph_that_kept_the_length_it_was_traced_with_is_found_out() -> None:
         return {"image": image}
 
     with pytest.raises(ParityError, match="'image' differs"):
-        parity.compare(grows, keeps, signature, "it", samples=2)  # type: ignore[arg-type]
+        parity.compare(grows, keeps, signature, "it", samples=2)

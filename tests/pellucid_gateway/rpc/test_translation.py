@@ -241,6 +241,9 @@ async def test_looks_are_taken_from_an_example(shop: Gateway) -> None:
     example[1:3, 1:3, 0] = 200
     made = await town(shop, scene(), pb.Target(style=pb.StyleTarget(example=image(example), clusters={7: 0})))
     assert [pixels(made)[at][2] for at in ((1, 1), (3, 0), (0, 0))] == [200, 20, 50]
+    target = pb.Target(style=pb.StyleTarget(example=image(flat(1, 1, 1, height=4, width=5))))
+    told = await refused(shop.translation.Translate(asked("town", scene(), target)))
+    assert told.fields == ["targets[0].style.example"]
 
 
 async def test_objects_are_relabelled_removed_and_pasted(shop: Gateway) -> None:
