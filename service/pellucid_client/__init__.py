@@ -4,6 +4,7 @@ with Client("127.0.0.1:50051") as client:
     face = client.generate("digiface", seed=7)[0]
     happier = client.edit(face, {"happiness": 2}, locks=["masculine"])[0]
     happier.save("happier.png")
+    blond, older = client.translate("stargan", happier, to=["Blond_Hair", "Young"])
 """
 
 from pellucid_client.analysis import Analysis
@@ -26,35 +27,50 @@ from pellucid_client.errors import (
     Unsupported,
     Violation,
 )
+from pellucid_client.fit import Fit
 from pellucid_client.image import Image
 from pellucid_client.latent import Latent
 from pellucid_client.rendition import Rendition
 from pellucid_client.retry import RetryPolicy
+from pellucid_client.scene import Paste, Relabel, Remove, Scene
+from pellucid_client.targets import Change, Style
+from pellucid_client.translation import Translated, Translation
+from pellucid_client.translation_item import TranslationItem
 
 __all__ = [
     "Analysis",
     "AsyncClient",
     "AttentionMap",
     "Cancelled",
+    "Change",
     "Client",
     "Controls",
     "DeadlineExceeded",
     "Denied",
     "Distance",
+    "Fit",
     "Image",
     "Internal",
     "InvalidRequest",
     "Latent",
     "NotFound",
     "Overloaded",
+    "Paste",
     "PellucidError",
+    "Relabel",
+    "Remove",
     "Rendition",
     "RetryPolicy",
+    "Scene",
     "Steps",
+    "Style",
     "StyleMix",
     "Sweep",
     "Target",
     "Transient",
+    "Translated",
+    "Translation",
+    "TranslationItem",
     "Unavailable",
     "Unsupported",
     "Violation",

@@ -2,21 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeAlias
-
-import numpy as np
-import PIL.Image
-from numpy.typing import NDArray
 
 from pellucid.v1 import analysis_service_pb2 as pb
-from pellucid_client.errors import InvalidRequest, PellucidError
-from pellucid_client.image import Image
+from pellucid_client.errors import PellucidError
+from pellucid_client.image_input import ImageLike, image_input
 from pellucid_client.status import error_from_status
-
-ImageLike: TypeAlias = Image | PIL.Image.Image | NDArray[np.uint8] | bytes | Path
-"""An image of this client, a Pillow image, pixels (H, W, 3), or an encoded JPEG, PNG or WebP or its path."""
 
 _MESSAGE_BYTES = 2**20
 _MESSAGE_IMAGES = 64
@@ -51,32 +42,6 @@ class Analysis:
         return cls.from_message(message.analysis, index)
 
 
-def image_inputs(images: ImageLike | Iterable[ImageLike]) -> list[pb.ImageInput]:
-    """Return the messages of one or several images; pixels of several are (N, H, W, 3)."""
-    if isinstance(images, Image | PIL.Image.Image | bytes | Path):
-        return [image_input(images)]
-    if isinstance(images, np.ndarray) and images.ndim == 3:
-        return [image_input(images)]
-    return [image_input(image) for image in images]
-
-
-def image_input(image: ImageLike) -> pb.ImageInput:
-    """Return an image as the contract's message: encoded bytes as they are, pixels raw."""
-    match image:
-        case Image(format="raw"):
-            return pb.ImageInput(data=image.data, raw_height=image.height, raw_width=image.width)
-        case Image():
-            return pb.ImageInput(data=image.data)
-        case bytes():
-            return pb.ImageInput(data=image)
-        case Path():
-            return pb.ImageInput(data=image.read_bytes())
-        case PIL.Image.Image():
-            return _raw(np.asarray(image.convert("RGB")))
-        case _:
-            return _raw(image)
-
-
 def packed(images: Iterable[ImageLike]) -> Iterator[list[pb.ImageInput]]:
     """Give the images in groups that fit into one message of a stream."""
     group: list[pb.ImageInput] = []
@@ -92,10 +57,3 @@ def packed(images: Iterable[ImageLike]) -> Iterator[list[pb.ImageInput]]:
             group, size = [], 0
     if group:
         yield group
-
-
-def _raw(pixels: NDArray[Any]) -> pb.ImageInput:
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
-        raise InvalidRequest.of("images", f"{pixels.dtype} {pixels.shape} are no uint8 pixels (H, W, 3)")
-    height, width, _ = pixels.shape
-    return pb.ImageInput(data=pixels.tobytes(), raw_height=height, raw_width=width)

@@ -5,8 +5,9 @@ from typing import Unpack
 
 from pellucid.v1 import analysis_service_pb2 as pb
 from pellucid_client import options
-from pellucid_client.analysis import Analysis, ImageLike, image_inputs
+from pellucid_client.analysis import Analysis
 from pellucid_client.analysis_stream import analyses
+from pellucid_client.image_input import ImageLike, image_inputs
 from pellucid_client.message_size import check_size
 from pellucid_client.names import model_name
 from pellucid_client.options import CallOptions

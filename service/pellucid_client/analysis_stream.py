@@ -6,8 +6,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 import grpc
 
 from pellucid.v1 import analysis_service_pb2 as pb
-from pellucid_client.analysis import Analysis, ImageLike, packed
+from pellucid_client.analysis import Analysis, packed
 from pellucid_client.calls import Caller
+from pellucid_client.final_status import FinalStatus
+from pellucid_client.image_input import ImageLike
 from pellucid_client.message_size import check_size
 
 
@@ -28,6 +30,7 @@ async def analyses(
     while True:
         upload = _Upload(first, images[done:] if isinstance(images, Sequence) else images)
         call = method(upload.messages(), timeout=attempts.remaining_s(), metadata=caller.metadata)
+        status = FinalStatus(call)
         try:
             async for response in call:
                 for result in response.results:
@@ -37,7 +40,7 @@ async def analyses(
                     yield analysis
         except grpc.aio.AioRpcError as error:
             upload.raise_failure()
-            await caller.recover(attempts, error, repeatable=isinstance(images, Sequence))
+            await caller.recover(attempts, await status.of(error), repeatable=isinstance(images, Sequence))
             continue
         finally:
             call.cancel()

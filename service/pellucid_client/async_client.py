@@ -10,9 +10,10 @@ How a call goes:
 from pellucid_client.analysis_calls import AnalysisCalls
 from pellucid_client.image_calls import ImageCalls
 from pellucid_client.model_calls import ModelCalls
+from pellucid_client.translation_calls import TranslationCalls
 
 
-class AsyncClient(ModelCalls, ImageCalls, AnalysisCalls):
+class AsyncClient(ModelCalls, ImageCalls, AnalysisCalls, TranslationCalls):
     """A client for asyncio; one is enough for a program, and all its calls share one connection.
 
     Every method raises PellucidError. Models are named `digiface` or `models/digiface`. Calls are repeated after

@@ -4,7 +4,12 @@ from functools import cached_property
 
 import grpc
 
-from pellucid.v1 import analysis_service_pb2_grpc, generation_service_pb2_grpc, model_service_pb2_grpc
+from pellucid.v1 import (
+    analysis_service_pb2_grpc,
+    generation_service_pb2_grpc,
+    model_service_pb2_grpc,
+    translation_service_pb2_grpc,
+)
 
 _OPTIONS = (
     # The contract keeps messages within 4 MB, gRPC's default; the margin is for gateways with other limits.
@@ -41,6 +46,11 @@ class Connection:
     def analysis(self) -> "analysis_service_pb2_grpc.AnalysisServiceAsyncStub":
         """Labels of images."""
         return analysis_service_pb2_grpc.AnalysisServiceStub(self._opened())
+
+    @cached_property
+    def translation(self) -> "translation_service_pb2_grpc.TranslationServiceAsyncStub":
+        """Images from images or label maps."""
+        return translation_service_pb2_grpc.TranslationServiceStub(self._opened())
 
     async def close(self) -> None:
         """Close the channel; what is in flight is cancelled."""

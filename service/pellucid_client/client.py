@@ -91,3 +91,5 @@ class Client:
     interpolate = _iterating(AsyncClient.interpolate)
     analyze = _blocking(AsyncClient.analyze)
     stream_analyze = _iterating(AsyncClient.stream_analyze)
+    translate = _blocking(AsyncClient.translate)
+    stream_translate = _iterating(AsyncClient.stream_translate)

@@ -14,7 +14,7 @@ FORMATS: dict[FormatName, image_pb2.ImageFormat.ValueType] = {
     "raw": image_pb2.IMAGE_FORMAT_RAW,
 }
 
-_NAMES = {number: name for name, number in FORMATS.items()}
+FORMAT_NAMES = {number: name for name, number in FORMATS.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class Image(Rendition):
     @classmethod
     def from_message(cls, message: image_pb2.Image, index: int) -> "Image":
         """Return the image of a whole message, at a position of its own."""
-        name = _NAMES.get(message.format, "jpeg")
+        name = FORMAT_NAMES.get(message.format, "jpeg")
         return cls(
             index=index,
             format=name,

@@ -57,13 +57,18 @@ class CallOptions(TypedDict, total=False):
     """Time for the whole call, its repetitions included. Default: the client's."""
 
 
-class ImageOptions(CallOptions, total=False):
-    """Options of calls that give images."""
+class PictureOptions(CallOptions, total=False):
+    """Options of calls that give pictures."""
 
     format: FormatName
     """Default "jpeg"; "webp" and "png" hold the exact pixels, "raw" is the pixels."""
     quality: int
     """Of JPEG, 1 to 100. Default 90."""
+
+
+class ImageOptions(PictureOptions, total=False):
+    """Options of calls that make images from latents."""
+
     include_latent: bool
     """Also return the latent each image was made from. Default False."""
     include_intermediates: bool
@@ -96,15 +101,20 @@ def priority(options: CallOptions) -> image_pb2.Priority.ValueType:
     return known("priority", options["priority"], _PRIORITIES)
 
 
+def encoding(options: PictureOptions) -> image_pb2.OutputOptions:
+    """Return how pictures are to come back."""
+    return image_pb2.OutputOptions(
+        format=known("format", options.get("format", "jpeg"), FORMATS), quality=options.get("quality")
+    )
+
+
 def output(options: ImageOptions) -> image_pb2.OutputOptions:
     """Return what is to come back for each image."""
-    return image_pb2.OutputOptions(
-        format=known("format", options.get("format", "jpeg"), FORMATS),
-        quality=options.get("quality"),
-        include_latent=options.get("include_latent", False),
-        include_intermediates=options.get("include_intermediates", False),
-        include_attention=options.get("include_attention", False),
-    )
+    wanted = encoding(options)
+    wanted.include_latent = options.get("include_latent", False)
+    wanted.include_intermediates = options.get("include_intermediates", False)
+    wanted.include_attention = options.get("include_attention", False)
+    return wanted
 
 
 def sampler(options: ImageOptions) -> image_pb2.Sampler.ValueType:

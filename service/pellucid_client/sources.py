@@ -28,10 +28,17 @@ def draw_seed(end: int = SEEDS) -> int:
     return secrets.randbelow(end)
 
 
+def checked_seed(seed: int, field: str = "seed") -> int:
+    """Return a seed, a Python or numpy number; InvalidRequest about `field` where it is out of range."""
+    if not 0 <= seed < SEEDS:
+        raise InvalidRequest.of(field, f"{seed} is not within 0..2^64-1")
+    return index(seed)
+
+
 def seed_range(first: int | None, count: int | None) -> generation_service_pb2.SeedRange:
     """Return a range of seeds whose first is drawn here where none is given, so that a repeated call means the same."""
     return generation_service_pb2.SeedRange(
-        first=draw_seed() if first is None else _checked_seed(first), count=1 if count is None else count
+        first=draw_seed() if first is None else checked_seed(first), count=1 if count is None else count
     )
 
 
@@ -72,22 +79,16 @@ def _messages(source: SourceLike, field: str) -> Iterator[image_pb2.Source]:
         case np.ndarray():
             yield from _array_messages(source, field)
         case Integral():
-            yield image_pb2.Source(seed=_checked_seed(index(source)))
+            yield image_pb2.Source(seed=checked_seed(index(source)))
         case _:
             raise InvalidRequest.of(field, f"{type(source).__name__} is no seed, latent, image or recipe")
 
 
 def _array_messages(array: NDArray[Any], field: str) -> Iterator[image_pb2.Source]:
     if np.issubdtype(array.dtype, np.integer):
-        yield from (image_pb2.Source(seed=_checked_seed(int(seed))) for seed in array.ravel())
+        yield from (image_pb2.Source(seed=checked_seed(int(seed))) for seed in array.ravel())
     elif np.issubdtype(array.dtype, np.floating) and array.ndim in (1, 2):
         rows = np.atleast_2d(array)  # (N, D)
         yield from (image_pb2.Source(latent=Latent(row.astype(np.float32)).message()) for row in rows if row.size)
     else:
         raise InvalidRequest.of(field, f"an array {array.shape} of {array.dtype} is no latent (D,) or (N, D)")
-
-
-def _checked_seed(seed: int) -> int:
-    if not 0 <= seed < SEEDS:
-        raise InvalidRequest.of("seed", f"{seed} is not within 0..2^64-1")
-    return seed

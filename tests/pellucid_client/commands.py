@@ -17,6 +17,7 @@ NAMES = {
     "edit": "pellucid_client.commands.edit:edit",
     "interpolate": "pellucid_client.commands.interpolate:interpolate",
     "analyze": "pellucid_client.commands.analyze:analyze",
+    "translate": "pellucid_client.commands.translate:translate",
     "demo": "pellucid_client.demo.command:demo",
 }
 

@@ -11,3 +11,17 @@ async def got(answer: Any) -> Any:
     if isgenerator(answer):
         return list(answer)
     return await answer if isawaitable(answer) else answer
+
+
+async def until_error(stream: Any) -> tuple[list[Any], Exception | None]:
+    """The items of a stream of either face up to its end or its error, and that."""
+    items: list[Any] = []
+    try:
+        if isasyncgen(stream):
+            async for item in stream:
+                items.append(item)  # noqa: PERF401 - what came before the error is to be kept
+        else:
+            items.extend(stream)
+    except Exception as error:
+        return items, error
+    return items, None

@@ -9,9 +9,6 @@ from typing import Any, TypeVar
 
 import grpc
 from google.api import httpbody_pb2
-from google.protobuf import any_pb2, duration_pb2
-from google.rpc import code_pb2, error_details_pb2, status_pb2
-from grpc_status import rpc_status
 
 from pellucid.v1 import (
     analysis_service_pb2,
@@ -23,8 +20,11 @@ from pellucid.v1 import (
     model_pb2,
     model_service_pb2,
     model_service_pb2_grpc,
+    translation_service_pb2_grpc,
 )
+from tests.pellucid_client.faults import Fault
 from tests.pellucid_client.toy_model import CLASSES, PX, analysis, axes, encoded, point_of, result
+from tests.pellucid_client.toy_translation_servicer import ToyTranslator
 
 Context = grpc.aio.ServicerContext[Any, Any]
 StreamResponse = TypeVar(
@@ -35,47 +35,13 @@ StreamResponse = TypeVar(
 )
 
 
-@dataclass(frozen=True)
-class Fault:
-    """What one call is to suffer, after so many images."""
-
-    code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE
-    after_images: int = 0
-    within_image: bool = False
-    """Whether the first part of the next image goes out before."""
-    after_s: float = 0.0
-    retry_after_s: float | None = None
-    violations: tuple[tuple[str, str], ...] = ()
-
-    def status(self) -> Any:
-        number = self.code.value[0]
-        details: list[Any] = [error_details_pb2.ErrorInfo(reason="TOY", domain="pellucid.dev", metadata={"k": "v"})]
-        if self.retry_after_s is not None:
-            delay = duration_pb2.Duration()
-            delay.FromNanoseconds(int(self.retry_after_s * 1e9))
-            details.append(error_details_pb2.RetryInfo(retry_delay=delay))
-        if self.violations:
-            violation = error_details_pb2.BadRequest.FieldViolation
-            details.append(
-                error_details_pb2.BadRequest(
-                    field_violations=[violation(field=f, description=d) for f, d in self.violations]
-                )
-            )
-        status = status_pb2.Status(code=number, message=f"toy {code_pb2.Code.Name(number)}")
-        for detail in details:
-            packed = any_pb2.Any()
-            packed.Pack(detail)
-            status.details.append(packed)
-        return rpc_status.to_status(status)
-
-
 @dataclass
 class ToyGateway(
     model_service_pb2_grpc.ModelServiceServicer,
     generation_service_pb2_grpc.GenerationServiceServicer,
     analysis_service_pb2_grpc.AnalysisServiceServicer,
 ):
-    """The three services, what they were asked, and what is to go wrong with the next calls."""
+    """The services, what they were asked, and what is to go wrong with the next calls."""
 
     faults: deque[Fault] = field(default_factory=deque)
     requests: list[Any] = field(default_factory=list)
@@ -84,6 +50,7 @@ class ToyGateway(
     part_bytes: int = 2**20
     page_size: int = 100
     state: model_pb2.State.ValueType = model_pb2.STATE_AVAILABLE
+    translator: ToyTranslator = field(default_factory=ToyTranslator)
 
     async def GetModel(self, request: Any, context: Context) -> model_service_pb2.GetModelResponse:
         await self._begin(request, context)
@@ -297,6 +264,7 @@ async def serve(gateway: ToyGateway) -> tuple[grpc.aio.Server, str]:
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(gateway, server)
     generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(gateway, server)
     analysis_service_pb2_grpc.add_AnalysisServiceServicer_to_server(gateway, server)
+    translation_service_pb2_grpc.add_TranslationServiceServicer_to_server(gateway.translator, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     return server, f"127.0.0.1:{port}"

@@ -9,7 +9,8 @@ import pytest
 
 from pellucid_client import AsyncClient, Client, InvalidRequest, Unavailable
 from tests.pellucid_client.faces import got
-from tests.pellucid_client.servicers import Fault, ToyGateway
+from tests.pellucid_client.faults import Fault
+from tests.pellucid_client.servicers import ToyGateway
 
 
 def pixels(happiness: int, masculine: int = 0) -> Any:

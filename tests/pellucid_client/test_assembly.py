@@ -7,7 +7,8 @@ from pellucid.v1 import generation_service_pb2, image_pb2
 from pellucid_client import Internal
 from pellucid_client.assembly import whole_images
 from tests.pellucid_client.faces import got
-from tests.pellucid_client.servicers import Fault, ToyGateway
+from tests.pellucid_client.faults import Fault
+from tests.pellucid_client.servicers import ToyGateway
 
 
 async def stream(*parts: image_pb2.Image) -> AsyncIterator[generation_service_pb2.StreamGenerateResponse]:

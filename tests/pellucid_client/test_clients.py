@@ -23,7 +23,8 @@ from pellucid_client import (
     Unavailable,
 )
 from tests.pellucid_client.faces import got
-from tests.pellucid_client.servicers import Fault, ToyGateway
+from tests.pellucid_client.faults import Fault
+from tests.pellucid_client.servicers import ToyGateway
 
 
 def colours(images: list[Any]) -> list[tuple[int, ...]]:
@@ -282,6 +283,8 @@ def test_the_public_names_are_these() -> None:
     assert set(pellucid_client.__all__) == {
         *("Client", "AsyncClient", "RetryPolicy", "Image", "Rendition", "AttentionMap", "Latent", "Analysis"),
         *("Controls", "StyleMix", "Steps", "Target", "Distance", "Sweep"),
+        *("Translation", "Translated", "TranslationItem", "Change", "Style", "Fit"),
+        *("Scene", "Relabel", "Remove", "Paste"),
         *("PellucidError", "InvalidRequest", "NotFound", "Unsupported", "Denied", "Transient", "Overloaded"),
         *("Unavailable", "DeadlineExceeded", "Cancelled", "Internal", "Violation"),
     }

@@ -7,13 +7,14 @@ import PIL.Image
 import pytest
 import typer
 
-from pellucid.v1 import model_pb2
+from pellucid.v1 import image_pb2, model_pb2, translation_service_pb2
 from pellucid_client import Distance, Steps, Sweep, Target
 from pellucid_client.commands import arguments
 from pellucid_client.commands.connection import EXIT_CODES, exit_code
 from pellucid_client.status import ERRORS
 from tests.pellucid_client.commands import lines, run
-from tests.pellucid_client.servicers import Fault, ToyGateway
+from tests.pellucid_client.faults import Fault
+from tests.pellucid_client.servicers import ToyGateway
 
 
 @pytest.fixture(autouse=True)
@@ -212,3 +213,26 @@ def test_an_axis_moved_twice_is_refused() -> None:
 def test_a_source_that_cannot_be_read_is_named(text: str) -> None:
     with pytest.raises(typer.BadParameter, match=text):
         arguments.sources([text])
+
+
+@pytest.mark.parametrize(
+    ("names", "words", "time_s", "priority"),
+    [
+        (["a.png"], [], 600, image_pb2.PRIORITY_INTERACTIVE),
+        (["a.png", "b.png", "c.png"], [], 1800, image_pb2.PRIORITY_UNSPECIFIED),
+        (["a.png", "b.png"], ["--timeout", "50"], 50, image_pb2.PRIORITY_UNSPECIFIED),
+    ],
+)
+def test_translations_have_as_much_time_as_there_are_sources(
+    gateway: ToyGateway, names: list[str], words: list[str], time_s: float, priority: int
+) -> None:
+    for name in names:
+        Path(name).write_bytes(name.encode())
+    refused = {"code": grpc.StatusCode.INVALID_ARGUMENT.value[0], "message": "no picture"}
+    gateway.translator.script = [
+        translation_service_pb2.StreamTranslateResponse(index=index, error=refused, last=True)
+        for index in range(len(names))
+    ]
+    assert run("translate", "toy", *names, *words) == 1
+    assert gateway.translator.times_s == [pytest.approx(time_s, abs=30)]
+    assert gateway.translator.starts[0].priority == priority

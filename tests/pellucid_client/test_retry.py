@@ -18,7 +18,8 @@ from pellucid_client import (
 from pellucid_client.retry import Attempts, RetryBudget
 from tests.pellucid_client.conftest import QUICK
 from tests.pellucid_client.faces import got
-from tests.pellucid_client.servicers import Fault, ToyGateway
+from tests.pellucid_client.faults import Fault
+from tests.pellucid_client.servicers import ToyGateway
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED])

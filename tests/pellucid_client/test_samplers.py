@@ -8,7 +8,8 @@ import pytest
 from pellucid.v1 import image_pb2
 from pellucid_client import InvalidRequest, Latent
 from tests.pellucid_client.faces import got
-from tests.pellucid_client.servicers import Fault, ToyGateway
+from tests.pellucid_client.faults import Fault
+from tests.pellucid_client.servicers import ToyGateway
 
 OFFICIAL = image_pb2.SAMPLER_OFFICIAL
 

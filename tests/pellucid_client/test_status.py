@@ -7,7 +7,8 @@ from google.rpc import status_pb2
 from pellucid_client import Internal, InvalidRequest, PellucidError, Transient, Unavailable, errors
 from pellucid_client.status import ERRORS, error_from_status
 from tests.pellucid_client.faces import got
-from tests.pellucid_client.servicers import Fault, ToyGateway
+from tests.pellucid_client.faults import Fault
+from tests.pellucid_client.servicers import ToyGateway
 
 FAILURES = [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pellucid.v1 import model_pb2
+from pellucid.v1 import model_pb2, translation_pb2
 from pellucid_client.latent import SPACES
 
 _SPACE_NAMES = {number: name for name, number in SPACES.items()}
@@ -28,4 +28,19 @@ def _table(card: model_pb2.Model) -> Mapping[str, bool]:
         "intermediates": bool(card.intermediates),
         "attention": bool(card.caption.attention),
         f"labels {len(card.labels)}": bool(card.labels),
+        **_translations(card.translation),
+    }
+
+
+def _translations(translator: translation_pb2.Translation) -> Mapping[str, bool]:
+    domains = sum(len(one.names) for one in translator.domains.sets)
+    directions = " ".join(direction.name for direction in translator.directions)
+    return {
+        f"domains {domains}": bool(domains),
+        f"directions {directions}": bool(directions),
+        "label maps": translator.HasField("label_map"),
+        "instances": translator.label_map.instances,
+        "styles": translator.HasField("features"),
+        "dropout": translator.HasField("dropout"),
+        "tiles": translator.sizes.tiles,
     }

@@ -15,10 +15,11 @@ from pellucid_client.image import Image
 from pellucid_client.options import ImageOptions
 from pellucid_client.sheet import ContactSheet
 
-_SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
+SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
 
 
-def _drawable(sheet: Path | None) -> Path | None:
+def drawable(sheet: Path | None) -> Path | None:
+    """Return the path of a sheet as it is; raises BadParameter where its ending is no picture's."""
     if sheet is not None and PIL.Image.registered_extensions().get(sheet.suffix.lower()) not in PIL.Image.SAVE:
         raise typer.BadParameter(f"{str(sheet)!r} does not end like a picture, as .png does")
     return sheet
@@ -41,7 +42,7 @@ class ImageFiles:
         bool, typer.Option("--attention", help="Draw beside each image what the words of its caption drew on.")
     ] = False
     sheet: Annotated[
-        Path | None, typer.Option(help="Also draw a contact sheet.", metavar="FILE.png", callback=_drawable)
+        Path | None, typer.Option(help="Also draw a contact sheet.", metavar="FILE.png", callback=drawable)
     ] = None
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each image.")] = False
 
@@ -71,7 +72,7 @@ class ImageFiles:
 
     def _save(self, image: Image) -> dict[str, Any]:
         """Write an image with all that belongs to it, and return the paths."""
-        path = image.save(self.out / f"{image.index:06d}{_SUFFIXES[self.image_format]}")
+        path = image.save(self.out / f"{image.index:06d}{SUFFIXES[self.image_format]}")
         if self.recipes:
             path.with_suffix(".json").write_text(json.dumps(as_dict(image.recipe), indent=2) + "\n")
         paths: dict[str, Any] = {"path": str(path)}

@@ -1,23 +1,24 @@
-"""The gateway itself in front of the hand-computable models of atelier, instead of the toy gateway."""
+"""The gateway itself in front of the hand-computable models of atelier and workshop, instead of the toy gateway."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import grpc
 import pytest
 import structlog
 
-from pellucid.v1 import generation_service_pb2_grpc, model_service_pb2_grpc
 from pellucid_client.loop_thread import LoopThread
 from pellucid_gateway import images
 from pellucid_gateway.admission import ByteBudget
+from pellucid_gateway.analysis import Analysis
 from pellucid_gateway.catalog import Catalog
 from pellucid_gateway.dispatch import Dispatcher
-from pellucid_gateway.rpc.interceptors import CallInterceptor
-from pellucid_gateway.rpc.servicers import GenerationServicer, ModelServicer
+from pellucid_gateway.rpc.server import Server
 from pellucid_gateway.synthesis import Synthesis
-from tests.pellucid_gateway import atelier, painting
+from pellucid_gateway.translation import Translation
+from tests.pellucid_gateway import atelier, painting, workshop
+
+MAX_IMAGE_PX = 2048 * 2048
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +39,22 @@ async def served(repository: Path) -> AsyncIterator[str]:
     backend = painting.backend()
     painting.write_repository(repository)
     atelier.open_for(backend, repository)
+    workshop.open_for(backend, repository)
     catalog = Catalog(backend, str(repository))
     await catalog.refresh()
-    dispatcher, codec = Dispatcher(backend, 2), images.executor(2)
-    synthesis = Synthesis(catalog, dispatcher, codec, ByteBudget(2**26), 4, 2**20)
-    server = grpc.aio.server(interceptors=[CallInterceptor()])
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(catalog), server)
-    generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(GenerationServicer(synthesis), server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    # Enough for images that exceed a message.
+    catalog.serving("models/seasons").card.translation.sizes.max_px = MAX_IMAGE_PX
+    dispatcher, codec, budget = Dispatcher(backend, 2), images.executor(2), ByteBudget(2**27)
+    analysis = Analysis(catalog, dispatcher, codec, budget, MAX_IMAGE_PX)
+    server = Server(
+        "127.0.0.1:0",
+        catalog,
+        Synthesis(catalog, dispatcher, codec, budget, 4, 2**20),
+        analysis,
+        Translation(catalog, dispatcher, analysis, codec, budget, MAX_IMAGE_PX),
+    )
     await server.start()
-    yield f"127.0.0.1:{port}"
-    await server.stop(None)
+    yield f"127.0.0.1:{server.port}"
+    await server.drain(0)
     await dispatcher.close()
     codec.shutdown()
