@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from pellucid_export.family import Tensor
+from pellucid_export.family import Length, Tensor
 
 Pixels = Literal["uint8", "float32"]
 
@@ -32,7 +32,7 @@ class PixelOutput(nn.Module):
         return image.permute(0, 2, 3, 1).contiguous()  # (N, H, W, 3)
 
 
-def image_tensor(pixels: Pixels, height: int, width: int) -> Tensor:
+def image_tensor(pixels: Pixels, height: int | Length, width: int | Length) -> Tensor:
     """The output tensor `image` that belongs to a PixelOutput."""
     low, high = (0.0, 255.0) if pixels == "uint8" else (-1.0, 1.0)
     return Tensor("image", pixels, (height, width, 3), low=low, high=high)

@@ -1,0 +1,1 @@
+"""Networks that several families of translators are made of."""
