@@ -141,8 +141,9 @@ def _along(side: int, scale: Fraction, multiple: int) -> int:
 
 
 def _rounded(size: Size, card: model_pb2.Model, *, up: bool) -> Size:
+    least = max(1, card.translation.sizes.min_side)
     height, width = (
-        max(1, -(-side // step) if up else round(Fraction(side, step))) * step
+        max(-(-least // step), -(-side // step) if up else round(Fraction(side, step))) * step
         for side, step in zip(size, _multiples(card), strict=True)
     )
     return height, width
@@ -151,14 +152,16 @@ def _rounded(size: Size, card: model_pb2.Model, *, up: bool) -> Size:
 def _permits(card: model_pb2.Model, size: Size) -> bool:
     if card.translation.sizes.fixed:
         return size == _card_size(card)
-    return all(side % step == 0 for side, step in zip(size, _multiples(card), strict=True))
+    least = card.translation.sizes.min_side
+    return all(side % step == 0 and side >= least for side, step in zip(size, _multiples(card), strict=True))
 
 
 def _rule(card: model_pb2.Model) -> str:
     if card.translation.sizes.fixed:
         return f"{card.height} x {card.width} only"
     height, width = _multiples(card)
-    return f"heights in multiples of {height} and widths in multiples of {width}"
+    least = max(1, card.translation.sizes.min_side)
+    return f"heights in multiples of {height} and widths in multiples of {width}, from {least} on"
 
 
 def _multiples(card: model_pb2.Model) -> Size:

@@ -98,6 +98,7 @@ class ImageTranslator:
         return Sizes(
             height_multiple=multiple,
             width_multiple=multiple,
+            min_side=self.generator.smallest,
             max_px=MAX_PX,
             default_fit=FIT_MODE_PAD,
             resampling=RESAMPLING_BICUBIC,

@@ -143,6 +143,7 @@ class Sizes(_message.Message):
     RESAMPLING_FIELD_NUMBER: _builtins.int
     CENTER_CROP_FIELD_NUMBER: _builtins.int
     TILES_FIELD_NUMBER: _builtins.int
+    MIN_SIDE_FIELD_NUMBER: _builtins.int
     fixed: _builtins.bool
     """True where only the card's height and width are permitted."""
     height_multiple: _builtins.int
@@ -158,6 +159,8 @@ class Sizes(_message.Message):
     """Side of the square that the official code cuts out of the middle first; 0 for none."""
     tiles: _builtins.bool
     """Whether an image may be translated in tiles."""
+    min_side: _builtins.int
+    """Least height and width where they are not fixed."""
     def __init__(
         self,
         *,
@@ -169,10 +172,11 @@ class Sizes(_message.Message):
         resampling: Global___Resampling.ValueType = ...,
         center_crop: _builtins.int = ...,
         tiles: _builtins.bool = ...,
+        min_side: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["center_crop", b"center_crop", "default_fit", b"default_fit", "fixed", b"fixed", "height_multiple", b"height_multiple", "max_px", b"max_px", "resampling", b"resampling", "tiles", b"tiles", "width_multiple", b"width_multiple"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["center_crop", b"center_crop", "default_fit", b"default_fit", "fixed", b"fixed", "height_multiple", b"height_multiple", "max_px", b"max_px", "min_side", b"min_side", "resampling", b"resampling", "tiles", b"tiles", "width_multiple", b"width_multiple"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

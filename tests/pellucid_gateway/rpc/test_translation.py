@@ -165,6 +165,16 @@ async def test_padding_leaves_the_picture_where_it_was(shop: Gateway) -> None:
     assert np.array_equal(pixels(made), 255 - source)
 
 
+async def test_a_picture_below_the_least_side_is_grown_to_it(shop: Gateway) -> None:
+    shop.catalog.serving("models/seasons").card.translation.sizes.min_side = 10
+    [made] = await translated(shop, asked("seasons", flat(55, 55, 55, height=3, width=20)))
+    assert (made.height, made.width) == (3, 20)
+    assert (made.applied.height, made.applied.width) == (12, 20)
+    fit = pb.SourceFit(mode=translation_pb2.FIT_MODE_KEEP)
+    told = await refused(shop.translation.Translate(asked("seasons", flat(1, 1, 1), fit=fit)))
+    assert "from 10 on" in told.message
+
+
 async def test_a_centre_crop_beyond_the_picture_is_black(shop: Gateway) -> None:
     fit = pb.SourceFit(mode=translation_pb2.FIT_MODE_KEEP, center_crop=8)
     [made] = await translated(shop, asked("seasons", flat(55, 55, 55, height=4, width=8), fit=fit))

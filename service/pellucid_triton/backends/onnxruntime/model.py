@@ -54,6 +54,8 @@ def _options(config: dict[str, Any]) -> ort.SessionOptions:
     # Threads that spin between requests take the cores from the other models and from the gateway.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    # A plan of memory is kept for every size that was seen: of large images it doubles what a process holds.
+    options.enable_mem_pattern = all(length >= 0 for tensor in config["input"] for length in map(int, tensor["dims"]))
     return options
 
 
