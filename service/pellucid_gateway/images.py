@@ -107,6 +107,11 @@ def _rgb(opened: Image.Image, field: str) -> Pixels:
     return np.asarray(upright.convert("RGB"))
 
 
+def grey(pixels: Pixels) -> Pixels:
+    """Make pixels grey by Pillow's weights (ITU-R 601-2), in three equal channels."""
+    return np.asarray(Image.fromarray(pixels).convert("L").convert("RGB"))
+
+
 def resize(pixels: Pixels, height: int, width: int) -> Pixels:
     """Resize pixels to (height, width, 3) by Pillow's antialiased bilinear filter; a no-op where they fit."""
     if pixels.shape[:2] == (height, width):

@@ -68,7 +68,8 @@ def prepare(
     pixels = images.decode(source.image, f"{at}.image", max_px)
     size = pixels.shape[0], pixels.shape[1]
     fitted = fitting.plan(size, fit, card)
-    seen = np.ascontiguousarray(fitted.apply(pixels), dtype=np.uint8)
+    shown = images.grey(pixels) if card.translation.grey else pixels
+    seen = np.ascontiguousarray(fitted.apply(shown), dtype=np.uint8)
     return Prepared({"source": seen}, fitted, size, fitted.restore(seen).shape[:2], pixels, None)
 
 

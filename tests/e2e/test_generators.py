@@ -207,7 +207,7 @@ def test_a_generator_that_nobody_has_seen_is_served_with_edits(client: Client) -
     """A TorchScript file, a card of ten lines, a direction of one's own: (z0 + z1 + colour of the class + 1) * 127.5."""
     [image] = client.generate("painter", np.array([[0.25, 0.0]]), format="raw", controls=Controls(classes="green"))
     assert image.array()[0, 0].tolist() == [159, 191, 159]
-    [edited] = client.edit(image, {"light": Distance(-np.sqrt(2) / 4)}, format="raw")
+    [edited] = client.edit(image, {"painter_light": Distance(-np.sqrt(2) / 4)}, format="raw")
     assert edited.array()[0, 0].tolist() == [96, 128, 96]
 
 
@@ -227,7 +227,7 @@ def test_edits_in_w_go_through_mapping_edit_mixing_and_truncation_in_this_order(
     asked = Controls(
         truncation=0.6, truncation_cutoff=7, noise_strength=0.25, style_mixes=(StyleMix(Latent(z[1]), 6, 8),)
     )
-    [image] = client.edit(Latent(z[0]), {"smile": Distance(1.75)}, model=case.model, format="raw", controls=asked)
+    [image] = client.edit(Latent(z[0]), {"mini_smile": Distance(1.75)}, model=case.model, format="raw", controls=asked)
     assert np.abs(image.array().astype(int) - wanted).max() <= 1
 
 

@@ -15,11 +15,12 @@ from torch import nn
 from pellucid_export import checkpoints, layers, stylegan2_layout
 from pellucid_export.errors import FamilyError
 from pellucid_export.family import Family, Network, Stage
-from pellucid_export.layers import Dense, PixelNorm, Truncation, leaky, noise_maps
+from pellucid_export.layers import Dense, PixelNorm, Truncation, leaky
 from pellucid_export.modulation import Block, Modulated
 from pellucid_export.pixels import PixelOutput, Pixels
 from pellucid_export.style_based import Noise, StyleBased
 from pellucid_export.stylegan2_layout import Plan
+from pellucid_export.synthesis_stage import SynthesisStage
 
 _MAPPING_MULTIPLIER = 0.01
 
@@ -114,36 +115,6 @@ class Generator(nn.Module):
             layer.prepare()
 
 
-class SynthesisStage(nn.Module):
-    """Styles (N, L, W), truncation and noise as the gateway gives them to images (N, height, W, 3).
-
-    Rows beyond `height` are cut off, as many at the top as at the bottom.
-    """
-
-    def __init__(self, generator: Generator, height: int, output: PixelOutput) -> None:
-        super().__init__()
-        self.truncation = generator.truncation
-        self.synthesis = generator.synthesis
-        self.output = output
-        self._height = height
-
-    def forward(
-        self,
-        style: torch.Tensor,
-        truncation: torch.Tensor,
-        truncation_cutoff: torch.Tensor,
-        noise_strength: torch.Tensor,
-        noise: torch.Tensor | None = None,
-        noise_seeded: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """Generate a batch of images."""
-        maps = noise_maps(self.synthesis.trained_noise(), noise_strength, noise, noise_seeded)
-        image = self.synthesis(self.truncation(style, truncation, truncation_cutoff), maps)
-        top = (image.shape[2] - self._height) // 2
-        pixels: torch.Tensor = self.output(image[:, :, top : top + self._height])  # (N, H, W, 3)
-        return pixels
-
-
 def load(path: Path, options: Options) -> Network:
     """Read a generator whose sizes are told by the shapes of its weights."""
     if not 0 <= options.conv_clamp < inf:
@@ -154,7 +125,9 @@ def load(path: Path, options: Options) -> Network:
     checkpoints.load_strictly(generator, checkpoint.state, f"a StyleGAN 2 of {plan.size} x {plan.size} pixels")
     generator.prepare()
     declared = _declared(plan, generator.synthesis, options)
-    synthesis = SynthesisStage(generator, declared.image_height, PixelOutput(options.pixels, plan.colours))
+    synthesis = SynthesisStage(
+        generator.truncation, generator.synthesis, declared.image_height, PixelOutput(options.pixels, plan.colours)
+    )
     return Network(
         stages=(
             Stage("mapping", generator.mapping.eval(), declared.mapping()),

@@ -84,7 +84,9 @@ class ImageTranslator:
             height=self.size,
             width=self.size,
             translation=Translation(
-                sizes=self._sizes(), dropout=DropoutInput(size=self.dropped, keep=KEEP) if self.dropped else None
+                sizes=self._sizes(),
+                dropout=DropoutInput(size=self.dropped, keep=KEEP) if self.dropped else None,
+                grey=self.generator.layout.inputs == 1,
             ),
         )
 

@@ -24,33 +24,33 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpellucid/v1/translation.proto\x12\x0bpellucid.v1\"\x8b\x02\n\x0bTranslation\x12!\n\x05sizes\x18\x01 \x01(\x0b\x32\x12.pellucid.v1.Sizes\x12%\n\x07\x64omains\x18\x02 \x01(\x0b\x32\x14.pellucid.v1.Domains\x12*\n\ndirections\x18\x03 \x03(\x0b\x32\x16.pellucid.v1.Direction\x12-\n\tlabel_map\x18\x04 \x01(\x0b\x32\x1a.pellucid.v1.LabelMapInput\x12+\n\x08\x66\x65\x61tures\x18\x05 \x01(\x0b\x32\x19.pellucid.v1.FeatureInput\x12*\n\x07\x64ropout\x18\x06 \x01(\x0b\x32\x19.pellucid.v1.DropoutInput\"\xe5\x01\n\x05Sizes\x12\r\n\x05\x66ixed\x18\x01 \x01(\x08\x12\x17\n\x0fheight_multiple\x18\x02 \x01(\x05\x12\x16\n\x0ewidth_multiple\x18\x03 \x01(\x05\x12\x0e\n\x06max_px\x18\x04 \x01(\x03\x12)\n\x0b\x64\x65\x66\x61ult_fit\x18\x05 \x01(\x0e\x32\x14.pellucid.v1.FitMode\x12+\n\nresampling\x18\x06 \x01(\x0e\x32\x17.pellucid.v1.Resampling\x12\x13\n\x0b\x63\x65nter_crop\x18\x07 \x01(\x05\x12\r\n\x05tiles\x18\x08 \x01(\x08\x12\x10\n\x08min_side\x18\t \x01(\x05\"X\n\x07\x44omains\x12\x0c\n\x04size\x18\x01 \x01(\x05\x12$\n\x04sets\x18\x02 \x03(\x0b\x32\x16.pellucid.v1.DomainSet\x12\x19\n\x11source_classifier\x18\x03 \x01(\t\"\x94\x01\n\tDomainSet\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x05\x12\r\n\x05names\x18\x03 \x03(\t\x12\x11\n\texclusive\x18\x04 \x01(\x08\x12+\n\x06groups\x18\x05 \x03(\x0b\x32\x1b.pellucid.v1.ExclusiveGroup\x12\x11\n\x04mask\x18\x06 \x01(\x05H\x00\x88\x01\x01\x42\x07\n\x05_mask\"\x1f\n\x0e\x45xclusiveGroup\x12\r\n\x05names\x18\x01 \x03(\t\"6\n\tDirection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x0c\n\x04\x62\x61\x63k\x18\x03 \x01(\t\"Q\n\rLabelMapInput\x12\r\n\x05\x63ount\x18\x01 \x01(\x05\x12\r\n\x05names\x18\x02 \x03(\t\x12\x0f\n\x07palette\x18\x03 \x01(\x0c\x12\x11\n\tinstances\x18\x04 \x01(\x08\"b\n\x0c\x46\x65\x61tureInput\x12\x0c\n\x04size\x18\x01 \x01(\x05\x12\x15\n\rmax_instances\x18\x02 \x01(\x05\x12\x16\n\x0e\x63lusters_asset\x18\x03 \x01(\t\x12\x15\n\rencoder_stage\x18\x04 \x01(\t\"*\n\x0c\x44ropoutInput\x12\x0c\n\x04size\x18\x01 \x01(\x05\x12\x0c\n\x04keep\x18\x02 \x01(\x01*\x86\x01\n\x07\x46itMode\x12\x18\n\x14\x46IT_MODE_UNSPECIFIED\x10\x00\x12\x11\n\rFIT_MODE_KEEP\x10\x01\x12\x13\n\x0f\x46IT_MODE_RESIZE\x10\x02\x12\x10\n\x0c\x46IT_MODE_PAD\x10\x03\x12\x14\n\x10\x46IT_MODE_NEAREST\x10\x04\x12\x11\n\rFIT_MODE_TILE\x10\x05*Y\n\nResampling\x12\x1a\n\x16RESAMPLING_UNSPECIFIED\x10\x00\x12\x17\n\x13RESAMPLING_BILINEAR\x10\x01\x12\x16\n\x12RESAMPLING_BICUBIC\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpellucid/v1/translation.proto\x12\x0bpellucid.v1\"\x99\x02\n\x0bTranslation\x12!\n\x05sizes\x18\x01 \x01(\x0b\x32\x12.pellucid.v1.Sizes\x12%\n\x07\x64omains\x18\x02 \x01(\x0b\x32\x14.pellucid.v1.Domains\x12*\n\ndirections\x18\x03 \x03(\x0b\x32\x16.pellucid.v1.Direction\x12-\n\tlabel_map\x18\x04 \x01(\x0b\x32\x1a.pellucid.v1.LabelMapInput\x12+\n\x08\x66\x65\x61tures\x18\x05 \x01(\x0b\x32\x19.pellucid.v1.FeatureInput\x12*\n\x07\x64ropout\x18\x06 \x01(\x0b\x32\x19.pellucid.v1.DropoutInput\x12\x0c\n\x04grey\x18\x07 \x01(\x08\"\xe5\x01\n\x05Sizes\x12\r\n\x05\x66ixed\x18\x01 \x01(\x08\x12\x17\n\x0fheight_multiple\x18\x02 \x01(\x05\x12\x16\n\x0ewidth_multiple\x18\x03 \x01(\x05\x12\x0e\n\x06max_px\x18\x04 \x01(\x03\x12)\n\x0b\x64\x65\x66\x61ult_fit\x18\x05 \x01(\x0e\x32\x14.pellucid.v1.FitMode\x12+\n\nresampling\x18\x06 \x01(\x0e\x32\x17.pellucid.v1.Resampling\x12\x13\n\x0b\x63\x65nter_crop\x18\x07 \x01(\x05\x12\r\n\x05tiles\x18\x08 \x01(\x08\x12\x10\n\x08min_side\x18\t \x01(\x05\"X\n\x07\x44omains\x12\x0c\n\x04size\x18\x01 \x01(\x05\x12$\n\x04sets\x18\x02 \x03(\x0b\x32\x16.pellucid.v1.DomainSet\x12\x19\n\x11source_classifier\x18\x03 \x01(\t\"\x94\x01\n\tDomainSet\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x05\x12\r\n\x05names\x18\x03 \x03(\t\x12\x11\n\texclusive\x18\x04 \x01(\x08\x12+\n\x06groups\x18\x05 \x03(\x0b\x32\x1b.pellucid.v1.ExclusiveGroup\x12\x11\n\x04mask\x18\x06 \x01(\x05H\x00\x88\x01\x01\x42\x07\n\x05_mask\"\x1f\n\x0e\x45xclusiveGroup\x12\r\n\x05names\x18\x01 \x03(\t\"6\n\tDirection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x0c\n\x04\x62\x61\x63k\x18\x03 \x01(\t\"Q\n\rLabelMapInput\x12\r\n\x05\x63ount\x18\x01 \x01(\x05\x12\r\n\x05names\x18\x02 \x03(\t\x12\x0f\n\x07palette\x18\x03 \x01(\x0c\x12\x11\n\tinstances\x18\x04 \x01(\x08\"b\n\x0c\x46\x65\x61tureInput\x12\x0c\n\x04size\x18\x01 \x01(\x05\x12\x15\n\rmax_instances\x18\x02 \x01(\x05\x12\x16\n\x0e\x63lusters_asset\x18\x03 \x01(\t\x12\x15\n\rencoder_stage\x18\x04 \x01(\t\"*\n\x0c\x44ropoutInput\x12\x0c\n\x04size\x18\x01 \x01(\x05\x12\x0c\n\x04keep\x18\x02 \x01(\x01*\x86\x01\n\x07\x46itMode\x12\x18\n\x14\x46IT_MODE_UNSPECIFIED\x10\x00\x12\x11\n\rFIT_MODE_KEEP\x10\x01\x12\x13\n\x0f\x46IT_MODE_RESIZE\x10\x02\x12\x10\n\x0c\x46IT_MODE_PAD\x10\x03\x12\x14\n\x10\x46IT_MODE_NEAREST\x10\x04\x12\x11\n\rFIT_MODE_TILE\x10\x05*Y\n\nResampling\x12\x1a\n\x16RESAMPLING_UNSPECIFIED\x10\x00\x12\x17\n\x13RESAMPLING_BILINEAR\x10\x01\x12\x16\n\x12RESAMPLING_BICUBIC\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pellucid.v1.translation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FITMODE']._serialized_start=1106
-  _globals['_FITMODE']._serialized_end=1240
-  _globals['_RESAMPLING']._serialized_start=1242
-  _globals['_RESAMPLING']._serialized_end=1331
+  _globals['_FITMODE']._serialized_start=1120
+  _globals['_FITMODE']._serialized_end=1254
+  _globals['_RESAMPLING']._serialized_start=1256
+  _globals['_RESAMPLING']._serialized_end=1345
   _globals['_TRANSLATION']._serialized_start=47
-  _globals['_TRANSLATION']._serialized_end=314
-  _globals['_SIZES']._serialized_start=317
-  _globals['_SIZES']._serialized_end=546
-  _globals['_DOMAINS']._serialized_start=548
-  _globals['_DOMAINS']._serialized_end=636
-  _globals['_DOMAINSET']._serialized_start=639
-  _globals['_DOMAINSET']._serialized_end=787
-  _globals['_EXCLUSIVEGROUP']._serialized_start=789
-  _globals['_EXCLUSIVEGROUP']._serialized_end=820
-  _globals['_DIRECTION']._serialized_start=822
-  _globals['_DIRECTION']._serialized_end=876
-  _globals['_LABELMAPINPUT']._serialized_start=878
-  _globals['_LABELMAPINPUT']._serialized_end=959
-  _globals['_FEATUREINPUT']._serialized_start=961
-  _globals['_FEATUREINPUT']._serialized_end=1059
-  _globals['_DROPOUTINPUT']._serialized_start=1061
-  _globals['_DROPOUTINPUT']._serialized_end=1103
+  _globals['_TRANSLATION']._serialized_end=328
+  _globals['_SIZES']._serialized_start=331
+  _globals['_SIZES']._serialized_end=560
+  _globals['_DOMAINS']._serialized_start=562
+  _globals['_DOMAINS']._serialized_end=650
+  _globals['_DOMAINSET']._serialized_start=653
+  _globals['_DOMAINSET']._serialized_end=801
+  _globals['_EXCLUSIVEGROUP']._serialized_start=803
+  _globals['_EXCLUSIVEGROUP']._serialized_end=834
+  _globals['_DIRECTION']._serialized_start=836
+  _globals['_DIRECTION']._serialized_end=890
+  _globals['_LABELMAPINPUT']._serialized_start=892
+  _globals['_LABELMAPINPUT']._serialized_end=973
+  _globals['_FEATUREINPUT']._serialized_start=975
+  _globals['_FEATUREINPUT']._serialized_end=1073
+  _globals['_DROPOUTINPUT']._serialized_start=1075
+  _globals['_DROPOUTINPUT']._serialized_end=1117
 # @@protoc_insertion_point(module_scope)

@@ -89,6 +89,9 @@ class Translation(_message.Message):
     LABEL_MAP_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
     DROPOUT_FIELD_NUMBER: _builtins.int
+    GREY_FIELD_NUMBER: _builtins.int
+    grey: _builtins.bool
+    """Whether the network sees the source in grey: it is made grey before it is fitted, as the official code does."""
     @_builtins.property
     def sizes(self) -> Global___Sizes: ...
     @_builtins.property
@@ -120,10 +123,11 @@ class Translation(_message.Message):
         label_map: Global___LabelMapInput | None = ...,
         features: Global___FeatureInput | None = ...,
         dropout: Global___DropoutInput | None = ...,
+        grey: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["domains", b"domains", "dropout", b"dropout", "features", b"features", "label_map", b"label_map", "sizes", b"sizes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["directions", b"directions", "domains", b"domains", "dropout", b"dropout", "features", b"features", "label_map", b"label_map", "sizes", b"sizes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["directions", b"directions", "domains", b"domains", "dropout", b"dropout", "features", b"features", "grey", b"grey", "label_map", b"label_map", "sizes", b"sizes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -28,7 +28,8 @@ def measure(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
 class FakeBackend:
     """Models given as functions.
 
-    `delay_s`, `failure` and `reachable` may be set while it serves; `batches` keeps what came.
+    `delay_s`, `failure` and `reachable` may be set while it serves, and a model `held` until an event; `batches` keeps
+    what came.
     """
 
     cancels_safely = True
@@ -37,6 +38,7 @@ class FakeBackend:
         self.models = dict(models)
         self.batches: list[Inference] = []
         self.delay_s = 0.0
+        self.held: dict[str, asyncio.Event] = {}
         self.failure: GatewayError | None = None
         self.reachable = True
 
@@ -55,6 +57,8 @@ class FakeBackend:
         self._check_reachable()
         self.batches.append(inference)
         await asyncio.sleep(self.delay_s)
+        if inference.model in self.held:
+            await self.held[inference.model].wait()
         if self.failure is not None:
             raise self.failure
         if inference.model not in self.models:

@@ -13,12 +13,13 @@ from pellucid.v1.model_pb2 import DETERMINISM_UNSPECIFIED, OFFICIAL_SAMPLER_RAND
 from pellucid_export import checkpoints, exporter, runtime, source
 from pellucid_export.checkpoints import State
 from pellucid_export.errors import FamilyError
-from pellucid_export.families.stylegan2 import FAMILY, Options, SynthesisStage
+from pellucid_export.families.stylegan2 import FAMILY, Options
 from pellucid_export.family import Network
 from pellucid_export.form import Form, Format
 from pellucid_export.repository import Repository
 from pellucid_export.samples import Array, Arrays
 from pellucid_export.stylegan2_layout import Plan
+from pellucid_export.synthesis_stage import SynthesisStage
 from tests.pellucid_export.families.test_stylegan2_golden import GOLDEN, case, controls, network
 from tests.pellucid_export.published.stylegan2 import random_state, write_snapshot
 

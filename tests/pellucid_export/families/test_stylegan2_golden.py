@@ -13,10 +13,11 @@ import torch
 from torch import nn
 
 from pellucid_export import onnx, runtime
-from pellucid_export.families.stylegan2 import FAMILY, Options, SynthesisStage
+from pellucid_export.families.stylegan2 import FAMILY, Options
 from pellucid_export.family import Network, Signature, Stage, Tensor
 from pellucid_export.runtime import Runner
 from pellucid_export.samples import Array, Arrays
+from pellucid_export.synthesis_stage import SynthesisStage
 
 pytestmark = pytest.mark.torch
 

@@ -175,6 +175,12 @@ async def test_a_picture_below_the_least_side_is_grown_to_it(shop: Gateway) -> N
     assert "from 10 on" in told.message
 
 
+async def test_a_network_of_grey_pictures_sees_them_grey(shop: Gateway) -> None:
+    shop.catalog.serving("models/seasons").card.translation.grey = True
+    [made] = await translated(shop, asked("seasons", flat(200, 100, 50)))
+    assert colour(made) == [255 - 124] * 3  # 0.299 * 200 + 0.587 * 100 + 0.114 * 50
+
+
 async def test_a_centre_crop_beyond_the_picture_is_black(shop: Gateway) -> None:
     fit = pb.SourceFit(mode=translation_pb2.FIT_MODE_KEEP, center_crop=8)
     [made] = await translated(shop, asked("seasons", flat(55, 55, 55, height=4, width=8), fit=fit))
