@@ -206,7 +206,10 @@ async def test_a_slow_client_holds_its_own_stream_back(shop: Gateway) -> None:
     await call.read()
     await asyncio.sleep(0.5)
     assert shop.budget.used <= shop.budget.limit
-    assert taken < 400
+    # What gRPC's own windows take is a few megabytes, whatever the stream; the rest is not even read.
+    done = sum(len(batch.inputs["source"]) for batch in shop.backend.batches)
+    assert done < 1000
+    assert taken < 1500
     made = 1
     while await call.read() != grpc.aio.EOF:
         made += 1
