@@ -44,13 +44,17 @@ CASES = {
         Case(
             "pggan-label", "pggan", "pggan/genforce_label_16", "pggan_minilabel16.pth", {"fused": "no", "classes": "4"}
         ),
+        Case("pggan-fused", "pggan", "pggan/genforce_fused_32", "pggan_minifused32.pth"),
+        Case("pggan-old", "pggan", "pggan/interfacegan_32", "pggan_celebahq.pth"),
         Case("pggan-tf", "pggan", "pggan/tf_pickle_32", "karras2018iclr-mini-32x32.pkl"),
         Case("stylegan", "stylegan", "stylegan1/genforce_128", "stylegan_mini128.pth"),
         Case("stylegan-old", "stylegan", "stylegan1/interfacegan_128", "stylegan_ffhq.pth"),
+        Case("stylegan-tf", "stylegan", "stylegan1/tf_pickle_32", "karras2019stylegan-mini-32x32.pkl"),
         Case("stylegan2", "stylegan2", "stylegan2/ada_64", "network-snapshot-mini.pkl"),
         Case("stylegan2-cond", "stylegan2", "stylegan2/ada_cond_32", "network-snapshot-mini.pkl"),
         Case("biggan-deep", "biggan", "biggan/hf_deep_32"),
         Case("biggan", "biggan", "biggan/ajbrock_64", "G_ema.pth"),
+        Case("biggan-pytorch-deep", "biggan", "biggan/ajbrock_deep_32", "G_ema.pth"),
         Case("biggan-cifar", "biggan", "biggan/ajbrock_cifar32", "G_ema.pth"),
         Case("attngan", "attngan", "attngan/bird_mini"),
         Case("attngan-dcgan", "attngan", "attngan/bird_attndcgan_mini"),

@@ -16,7 +16,8 @@ from tests.e2e.conftest import START_TIMEOUT_S
 from tests.e2e.gallery import CASES, Case, export_all
 from tests.pellucid_export.families import custom_toys
 
-pytestmark = pytest.mark.torch
+# The exports come before the first test.
+pytestmark = [pytest.mark.torch, pytest.mark.stack, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +65,18 @@ def assert_served(client: Client, case: Case, latents: np.ndarray, official: np.
     assert np.abs(served - levels(official)).max() <= 1.0
 
 
-@pytest.mark.parametrize("model", ["pggan", "pggan-tf"])
+@pytest.mark.parametrize("model", ["pggan", "pggan-fused", "pggan-old", "pggan-tf"])
 def test_pggan(client: Client, model: str) -> None:
     case = CASES[model]
-    assert_served(client, case, case.arrays["z"], case.arrays["image"])
+    z = "z" if "z" in case.arrays.files else "z_sphere"
+    assert_served(client, case, case.arrays[z], case.arrays["image"])
+
+
+def test_stylegan_from_tensorflow(client: Client) -> None:
+    case = CASES["stylegan-tf"]
+    arrays, z = case.arrays, case.arrays["z"]
+    assert_served(client, case, z, arrays["image_trunc_off"], truncation=1.0)
+    assert_served(client, case, z, arrays["image_trunc_0.7_8"], truncation=0.7, truncation_cutoff=8)
 
 
 def test_pggan_with_labels(client: Client) -> None:
@@ -150,7 +159,7 @@ def test_biggan_deep_draws_what_its_own_sampler_draws(client: Client) -> None:
     assert np.array_equal(image.latent.values, case.arrays["truncated_noise_sample_b2_d16_t0.5_seed7"][0])
 
 
-@pytest.mark.parametrize("model", ["biggan", "biggan-cifar"])
+@pytest.mark.parametrize("model", ["biggan", "biggan-pytorch-deep", "biggan-cifar"])
 def test_biggan(client: Client, model: str) -> None:
     case = CASES[model]
     arrays = case.arrays

@@ -17,7 +17,8 @@ from pellucid_client.demo.stack import Stack
 from tests.e2e.conftest import START_TIMEOUT_S
 from tests.e2e.gallery import TRANSLATORS, Case, export_all
 
-pytestmark = pytest.mark.torch
+# The exports come before the first test.
+pytestmark = [pytest.mark.torch, pytest.mark.stack, pytest.mark.timeout(1200)]
 RAW = image_pb2.OutputOptions(format=image_pb2.IMAGE_FORMAT_RAW)
 OFFICIAL = pb.SourceFit(official=True)
 

@@ -58,7 +58,12 @@ def test_the_card_of_a_pair_names_its_directions_and_their_stages(exported: tupl
         Direction(name="zebra2horse", stage="b_to_a", back="horse2zebra"),
     ]
     assert card.translation.sizes == Sizes(
-        height_multiple=4, width_multiple=4, max_px=4096 * 2304, default_fit=FIT_MODE_PAD, resampling=RESAMPLING_BICUBIC
+        height_multiple=4,
+        width_multiple=4,
+        min_side=8,
+        max_px=4096 * 2304,
+        default_fit=FIT_MODE_PAD,
+        resampling=RESAMPLING_BICUBIC,
     )
     assert not card.translation.HasField("dropout")
     assert card.description == (

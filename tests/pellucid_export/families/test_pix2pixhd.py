@@ -35,6 +35,7 @@ pytestmark = pytest.mark.torch
 SIZES = Sizes(
     height_multiple=2,
     width_multiple=2,
+    min_side=4,
     max_px=2 * 2048 * 1024,
     default_fit=FIT_MODE_NEAREST,
     resampling=RESAMPLING_BICUBIC,
