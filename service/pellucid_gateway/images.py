@@ -1,7 +1,9 @@
 """Bytes to pixels and back. Pixels are uint8 (H, W, 3), RGB."""
 
 import io
+from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import simplejpeg
@@ -74,12 +76,8 @@ def decode(image: analysis_service_pb2.ImageInput, field: str, max_image_px: int
     """
     if image.raw_height or image.raw_width:
         return _decode_raw(image, field, max_image_px)
-    try:
-        with Image.open(io.BytesIO(image.data), formats=_READABLE) as opened:
-            check_pixels(opened.height, opened.width, field, max_image_px)
-            return _rgb(opened, field)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise invalid(f"{field}.data", f"{len(image.data)} bytes are no readable JPEG, PNG or WebP") from error
+    with opened(image.data, _READABLE, field, max_image_px) as encoded:
+        return _rgb(encoded, field)
 
 
 def measure(image: analysis_service_pb2.ImageInput, field: str, max_image_px: int) -> tuple[int, int]:
@@ -87,12 +85,23 @@ def measure(image: analysis_service_pb2.ImageInput, field: str, max_image_px: in
     if image.raw_height or image.raw_width:
         check_pixels(image.raw_height, image.raw_width, field, max_image_px)
         return image.raw_height, image.raw_width
+    with opened(image.data, _READABLE, field, max_image_px) as encoded:
+        return encoded.height, encoded.width
+
+
+@contextmanager
+def opened(data: bytes, formats: tuple[str, ...], field: str, max_px: int) -> Iterator[Image.Image]:
+    """Open bytes of one of Pillow's `formats`: the header is checked, and pixels are decoded when they are used.
+
+    Raises InvalidRequest about `field` for too many pixels, and for what cannot be read, also while it is used.
+    """
     try:
-        with Image.open(io.BytesIO(image.data), formats=_READABLE) as opened:
-            check_pixels(opened.height, opened.width, field, max_image_px)
-            return opened.height, opened.width
+        with Image.open(io.BytesIO(data), formats=formats) as image:
+            check_pixels(image.height, image.width, field, max_px)
+            yield image
     except (OSError, SyntaxError, ValueError) as error:
-        raise invalid(f"{field}.data", f"{len(image.data)} bytes are no readable JPEG, PNG or WebP") from error
+        wanted = " or ".join((", ".join(formats[:-1]), formats[-1])) if len(formats) > 1 else formats[0]
+        raise invalid(f"{field}.data", f"{len(data)} bytes are no readable {wanted.replace('WEBP', 'WebP')}") from error
 
 
 def _rgb(opened: Image.Image, field: str) -> Pixels:

@@ -1,15 +1,13 @@
 """Maps of numbers, one a pixel, as they are sent in."""
 
-import io
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from pellucid.v1 import translation_service_pb2
 from pellucid_gateway.errors import invalid
-from pellucid_gateway.images import check_pixels
+from pellucid_gateway.images import check_pixels, opened
 
 Map = NDArray[np.int64]
 
@@ -30,14 +28,10 @@ def decode(given: translation_service_pb2.MapInput, at: str, max_px: int) -> Map
     """
     if given.raw_height or given.raw_width:
         return _raw(given, at, max_px)
-    try:
-        with Image.open(io.BytesIO(given.data), formats=["PNG"]) as opened:
-            check_pixels(opened.height, opened.width, at, max_px)
-            if opened.mode not in _MODES:
-                raise invalid(at, f"a PNG of mode {opened.mode}, and one channel of 8 or 16 bits is needed")
-            return np.asarray(opened).astype(np.int64)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise invalid(f"{at}.data", f"{len(given.data)} bytes are no readable PNG") from error
+    with opened(given.data, ("PNG",), at, max_px) as encoded:
+        if encoded.mode not in _MODES:
+            raise invalid(at, f"a PNG of mode {encoded.mode}, and one channel of 8 or 16 bits is needed")
+        return np.asarray(encoded).astype(np.int64)
 
 
 def measure(given: translation_service_pb2.MapInput, at: str, max_px: int) -> tuple[int, int]:
@@ -45,12 +39,8 @@ def measure(given: translation_service_pb2.MapInput, at: str, max_px: int) -> tu
     if given.raw_height or given.raw_width:
         check_pixels(given.raw_height, given.raw_width, at, max_px)
         return given.raw_height, given.raw_width
-    try:
-        with Image.open(io.BytesIO(given.data), formats=["PNG"]) as opened:
-            check_pixels(opened.height, opened.width, at, max_px)
-            return opened.height, opened.width
-    except (OSError, SyntaxError, ValueError) as error:
-        raise invalid(f"{at}.data", f"{len(given.data)} bytes are no readable PNG") from error
+    with opened(given.data, ("PNG",), at, max_px) as encoded:
+        return encoded.height, encoded.width
 
 
 def _raw(given: translation_service_pb2.MapInput, at: str, max_px: int) -> Map:

@@ -87,14 +87,11 @@ class Sources:
         self, start: Origin, end: Origin, way: image_pb2.Interpolation, controls: image_pb2.Controls, at: str
     ) -> Origin:
         """Give where an image on the way between two others starts. Mixes of the ends are carried out in them."""
-        behind = any(isinstance(origin.point, Style) or origin.mixes for origin in (start, end))
-        if behind and way.path == image_pb2.PATH_SPHERICAL:
-            raise invalid(f"{at}.path", "PATH_SPHERICAL is a path in SPACE_Z, and an end lies behind the mapping")
         point: Point
-        if behind:
+        if isinstance(start.point, Style) or isinstance(end.point, Style) or start.mixes or end.mixes:
+            if way.path == image_pb2.PATH_SPHERICAL:
+                raise invalid(f"{at}.path", "PATH_SPHERICAL is a path in SPACE_Z, and an end lies behind the mapping")
             point = styles.interpolated(start.mixed, end.mixed, way.position)
-        elif isinstance(start.point, Style) or isinstance(end.point, Style):
-            raise AssertionError("unreachable: a style is behind the mapping")
         else:
             point = latents.interpolate(start.point, end.point, way.position, way.path)
         under = conditions.between(start.conditions, end.conditions, way.position, way.path, at)

@@ -18,7 +18,7 @@ from pellucid_export.family import Family, Network, Stage
 from pellucid_export.layers import Dense, PixelNorm, Truncation, leaky
 from pellucid_export.modulation import Block, Modulated
 from pellucid_export.pixels import PixelOutput, Pixels
-from pellucid_export.style_based import Noise, StyleBased
+from pellucid_export.style_based import Noise, StyleBased, image_height
 from pellucid_export.stylegan2_layout import Plan
 from pellucid_export.synthesis_stage import SynthesisStage
 
@@ -139,14 +139,12 @@ def load(path: Path, options: Options) -> Network:
 
 
 def _declared(plan: Plan, synthesis: Synthesis, options: Options) -> StyleBased:
-    if not 0 <= options.height <= plan.size or options.height % 2:
-        raise FamilyError(f"height is {options.height}; 0 or an even number up to {plan.size} is possible here")
     return StyleBased(
         latent=plan.latent,
         width=plan.width,
         layers=plan.layers,
         classes=plan.classes,
-        image_height=options.height or plan.size,
+        image_height=image_height(options.height, plan.size),
         image_width=plan.size,
         noise_size=sum(layer.numel() for layer in synthesis.trained_noise()),
         noise=options.noise,
