@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from pellucid.v1 import model_pb2
 from pellucid_gateway.backends.base import ModelConfig, TensorSpec
@@ -48,7 +49,7 @@ class Chain:
     brought: Mapping[str, TensorSpec]
     given: Mapping[str, TensorSpec]
 
-    @property
+    @cached_property
     def row_bytes(self) -> int:
         """Bytes of one row of every tensor."""
         return sum(spec.bytes for spec in (*self.brought.values(), *self.given.values()))

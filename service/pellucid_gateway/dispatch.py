@@ -104,6 +104,8 @@ class Dispatcher:
             task = asyncio.create_task(self._batch(key, lane, members))
             self._batches.add(task)
             task.add_done_callback(self._batches.discard)
+            if self._backend.cancels_safely:
+                _cancel_when_all_gone(task, members)
         if not lane.in_flight:
             # Lanes of shapes and versions that are no longer asked for must not pile up.
             self._lanes.pop(key, None)
@@ -112,9 +114,12 @@ class Dispatcher:
         try:
             sent_ns = time.monotonic_ns()
             inference = _merge(members)
-            outputs = await self._infer(inference, members)
+            outputs = await self._backend.infer(inference)
             _check(outputs, inference, sum(member.work.rows for member in members))
             _split(outputs, members, sent_ns, time.monotonic_ns())
+        except asyncio.CancelledError:
+            for member in members:
+                member.future.cancel()
         except Exception as error:
             for member in members:
                 if not member.future.done():
@@ -122,16 +127,6 @@ class Dispatcher:
         finally:
             lane.in_flight -= 1
             self._send(key, lane)
-
-    async def _infer(self, inference: Inference, members: list[_Member]) -> Mapping[str, Tensor]:
-        if not self._backend.cancels_safely:
-            return await self._backend.infer(inference)
-        call = asyncio.create_task(self._backend.infer(inference))
-        _cancel_when_all_gone(call, members)
-        try:
-            return await call
-        except asyncio.CancelledError:
-            raise DeadlineExceeded("all who waited for the batch have gone") from None
 
 
 def _take(waiting: deque[_Member]) -> list[_Member]:
@@ -191,14 +186,14 @@ def _split(outputs: Mapping[str, Tensor], members: Sequence[_Member], sent_ns: i
         start = end
 
 
-def _cancel_when_all_gone(call: asyncio.Task[dict[str, Tensor]], members: Sequence[_Member]) -> None:
+def _cancel_when_all_gone(batch: asyncio.Task[None], members: Sequence[_Member]) -> None:
     left = len(members)
 
     def gone(future: asyncio.Future[Outcome]) -> None:
         nonlocal left
         left -= future.cancelled()
         if not left:
-            call.cancel()
+            batch.cancel()
 
     for member in members:
         member.future.add_done_callback(gone)

@@ -3,7 +3,7 @@
 plan.drafts -> the points where images start -> (those behind the mapping: mapped) -> plan.complete -> a Slice
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -78,7 +78,7 @@ class Draft:
 class Slice:
     """A draft's images, ready to be computed: `tensors` (N, ...) go into the model's synthesis.
 
-    `latents` are where the images are in the last space that they went through.
+    `latents` are where the images are in the last space that they went through, none unless they were asked for.
     """
 
     first: int
@@ -127,20 +127,21 @@ class Plan:
         """
         if not self.served.chain.mapping:
             rows = np.stack([_latent(origin) for origin in draft.origins])
-            return self._slice(draft, {LATENT: rows}, [_told_z(row) for row in rows])
+            return self._slice(draft, {LATENT: rows}, map(_told_z, rows))
         style, others = _finished(draft.origins, mapped)
         if self._edit.is_behind_mapping:
             style, draft = self._edited(style, draft)
         for row, mixes in enumerate(others):
             for mix, other in mixes:
                 style[row, mix.layers.first : mix.layers.last + 1] = other[mix.layers.first : mix.layers.last + 1]
-        return self._slice(draft, {STYLE: style}, [_told_w(row) for row in style])
+        return self._slice(draft, {STYLE: style}, map(_told_w, style))
 
-    def _slice(self, draft: Draft, tensors: dict[str, Tensor], told: list[latent_pb2.Latent]) -> Slice:
+    def _slice(self, draft: Draft, tensors: dict[str, Tensor], told: Iterable[latent_pb2.Latent]) -> Slice:
         brought = {name for stage in self.served.chain.synthesis for name in stage.inputs} & conditions.NAMES
         rows = [origin.conditions for origin in draft.origins]
         tensors |= {name: np.stack([row.row(name, self.served) for row in rows]) for name in brought}
-        return Slice(draft.first, tensors, told, draft.origins, draft.told)
+        latents = list(told) if self.job.include_latent else []
+        return Slice(draft.first, tensors, latents, draft.origins, draft.told)
 
     def _draft(self, indices: range) -> Draft:
         origins = [self._origin_of(index) for index in indices]
