@@ -1,4 +1,4 @@
-"""Starts the gateway: settings -> backend -> catalog -> server. SIGTERM drains.
+"""Starts the gateway: settings -> backend -> gateway. SIGTERM drains.
 
 One request's way through it:
 
@@ -19,51 +19,20 @@ import sys
 import structlog
 import uvloop
 
-from pellucid_gateway import images
-from pellucid_gateway.admission import ByteBudget
-from pellucid_gateway.analysis import Analysis
 from pellucid_gateway.backends.triton import TritonBackend
-from pellucid_gateway.catalog import Catalog
-from pellucid_gateway.dispatch import Dispatcher
-from pellucid_gateway.rpc.server import Server
+from pellucid_gateway.gateway import Gateway
 from pellucid_gateway.settings import Settings
-from pellucid_gateway.synthesis import Synthesis
-from pellucid_gateway.translation import Translation
 
 
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then drain."""
-    log = structlog.get_logger()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-
-    backend = TritonBackend(settings.triton_address, settings.triton_timeout_s)
-    catalog = Catalog(backend, settings.model_repository)
-    dispatcher = Dispatcher(backend, settings.max_in_flight_batches)
-    budget = ByteBudget(settings.max_in_flight_bytes)
-    codec = images.executor(settings.encoder_threads)
-    analysis = Analysis(catalog, dispatcher, codec, budget, settings.max_image_px)
-    server = Server(
-        settings.address,
-        catalog,
-        Synthesis(catalog, dispatcher, codec, budget, settings.stream_window, settings.style_cache_bytes),
-        analysis,
-        Translation(catalog, dispatcher, analysis, codec, budget, settings.max_image_px),
-    )
-    await catalog.refresh()
-    server.report_health()
-    await server.start()
-    watch = asyncio.create_task(catalog.watch(settings.catalog_interval_s, server.report_health))
-    log.info("serving", address=settings.address, port=server.port, models=len(catalog.entries))
-
+    gateway = Gateway(settings, TritonBackend(settings.triton_address, settings.triton_timeout_s))
+    await gateway.start()
     await stop.wait()
-    log.info("draining", grace_s=settings.drain_s)
-    await server.drain(settings.drain_s)
-    watch.cancel()
-    await dispatcher.close()
-    await backend.close()
-    codec.shutdown()
+    await gateway.drain()
 
 
 def main() -> None:

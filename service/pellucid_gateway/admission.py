@@ -1,77 +1,96 @@
-"""How much may be in flight: a budget in bytes, kept by refusing or by waiting."""
+"""How much may be in flight: calls, images and bytes, kept by refusing or by waiting."""
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 
 from pellucid_gateway.errors import Overloaded
+from pellucid_gateway.identity.caller import current
+from pellucid_gateway.limit import Limit
 
 RETRY_AFTER_S = 0.2
 
 
-class ByteBudget:
-    """A bound on the bytes that requests hold together.
+@dataclass(eq=False)
+class _Waiter:
+    caller: str
+    images: int
+    size: int
+    turn: asyncio.Future[None]
 
-    Whoever waits is served in order of arrival; those who would not wait go before them, since they are interactive.
+
+class Admission:
+    """A bound on what all requests hold together.
+
+    What would not wait is refused beyond the limits. What waits has the common part of them, is served in order of
+    arrival within a caller, and the caller who holds least comes first.
     """
 
-    def __init__(self, limit: int):
-        self.limit = limit
-        self.used = 0
-        # A stream may hold its bytes for long, as its reader may stop: a quarter is kept for what does not wait.
-        self._patient_limit = limit * 3 // 4
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+    def __init__(self, max_calls: int, max_images: int, max_bytes: int):
+        self.calls = Limit("calls", max_calls)
+        self.images = Limit("images", max_images)
+        self.bytes = Limit("bytes", max_bytes)
+        self._waiting: list[_Waiter] = []
 
     @contextmanager
-    def refuse_beyond(self, size: int) -> Iterator[None]:
-        """Hold `size` bytes, or raise Overloaded where they are not free now."""
-        if self.used + size > self.limit:
-            raise Overloaded(
-                f"{self.used} bytes are in flight, and {size} more would exceed the limit of {self.limit}",
-                RETRY_AFTER_S,
-            )
-        self.used += size
-        try:
+    def call(self) -> Iterator[None]:
+        """Hold a call as long as it is open. Raises Overloaded."""
+        with _held(self.calls, current.get().name, 1):
             yield
+
+    @contextmanager
+    def refuse_beyond(self, images: int, size: int) -> Iterator[None]:
+        """Hold images and their bytes, or raise Overloaded where there is no room for them now."""
+        caller = current.get().name
+        try:
+            with _held(self.images, caller, images), _held(self.bytes, caller, size):
+                yield
         finally:
-            self._release(size)
+            self._admit()
 
     @asynccontextmanager
-    async def wait_for(self, size: int) -> AsyncIterator[None]:
-        """Hold `size` bytes as soon as they are free in three quarters of the limit; more is taken as all of these."""
-        size = min(size, self._patient_limit)
-        await self._acquire(size)
+    async def wait_for(self, images: int, size: int) -> AsyncIterator[None]:
+        """Hold images and their bytes as soon as there is room; more than the common part is taken as all of it."""
+        caller = current.get().name
+        images, size = min(images, self.images.common), min(size, self.bytes.common)
+        waiter = _Waiter(caller, images, size, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiter)
+        self._admit()
         try:
+            await waiter.turn
             yield
         finally:
-            self._release(size)
-
-    async def _acquire(self, size: int) -> None:
-        if not self._waiting and self.used + size <= self._patient_limit:
-            self.used += size
-            return
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append((size, turn))
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._release(size)
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
             else:
-                # Cancelled and passed over in the same turn of the loop, it is not among those who wait any more.
-                with suppress(ValueError):
-                    self._waiting.remove((size, turn))
-                self._admit()
-            raise
-
-    def _release(self, size: int) -> None:
-        self.used -= size
-        self._admit()
+                self.images.give(caller, images)
+                self.bytes.give(caller, size)
+            self._admit()
 
     def _admit(self) -> None:
-        while self._waiting and self.used + self._waiting[0][0] <= self._patient_limit:
-            size, turn = self._waiting.popleft()
-            if not turn.done():
-                self.used += size
-                turn.set_result(None)
+        while self._waiting:
+            first = min(self._waiting, key=lambda one: self.bytes.held(one.caller))
+            for limit, amount in ((self.images, first.images), (self.bytes, first.size)):
+                if limit.used + amount > limit.common:
+                    return
+            self._waiting.remove(first)
+            self.images.take(first.caller, first.images)
+            self.bytes.take(first.caller, first.size)
+            if not first.turn.done():
+                first.turn.set_result(None)
+
+
+@contextmanager
+def _held(limit: Limit, caller: str, amount: int) -> Iterator[None]:
+    if not limit.has_room(caller, amount):
+        raise Overloaded(
+            f"{limit.used} {limit.what} are in flight, {limit.held(caller)} of them for {caller}, and {amount} more "
+            f"would exceed the limit of {limit.most}",
+            RETRY_AFTER_S,
+        )
+    limit.take(caller, amount)
+    try:
+        yield
+    finally:
+        limit.give(caller, amount)

@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid.v1 import analysis_service_pb2, model_pb2
 from pellucid_gateway import images
-from pellucid_gateway.admission import ByteBudget
+from pellucid_gateway.admission import Admission
 from pellucid_gateway.catalog import Catalog, ServedVersion
 from pellucid_gateway.clock import Clock
 from pellucid_gateway.dispatch import Dispatcher, Work
@@ -50,13 +50,13 @@ class Analysis:
         catalog: Catalog,
         dispatcher: Dispatcher,
         decoder: Executor,
-        budget: ByteBudget,
+        admission: Admission,
         max_image_px: int,
     ):
         self._catalog = catalog
         self._dispatcher = dispatcher
         self._decoder = decoder
-        self._budget = budget
+        self._admission = admission
         self._max_image_px = max_image_px
 
     def classifier(self, model: str, version: str) -> ServedVersion:
@@ -67,12 +67,12 @@ class Analysis:
 
     async def bounded(self, batch: Batch, clock: Clock) -> list[Labelled]:
         """Label a unary call's images. Raises Overloaded where there is no room for them now."""
-        with self._budget.refuse_beyond(batch.held_bytes):
+        with self._admission.refuse_beyond(len(batch.images), batch.held_bytes):
             return await self._label(batch, clock)
 
     async def streamed(self, batch: Batch, clock: Clock) -> list[Labelled]:
         """Label one message of a stream, as soon as there is room for it."""
-        async with self._budget.wait_for(batch.held_bytes):
+        async with self._admission.wait_for(len(batch.images), batch.held_bytes):
             return await self._label(batch, clock)
 
     async def labels_of(

@@ -2,9 +2,9 @@
 
     run(work) -> a lane (same model, version, priority, outputs and shapes) -> a batch -> the backend -> rows back
 
-No delay is added: a lane with room sends at once what it has. A member whose caller has gone or whose time is up before
-it is sent is dropped; later, its rows are thrown away. A batch is cancelled only when all its members are gone, and
-only on a backend that survives it.
+No delay is added: a lane with room sends at once what it has, of each caller in turn. A member whose caller has gone or
+whose time is up before it is sent is dropped; later, its rows are thrown away. A batch is cancelled only when all its
+members are gone, and only on a backend that survives it.
 """
 
 import asyncio
@@ -17,6 +17,8 @@ import numpy as np
 
 from pellucid_gateway.backends.base import Backend, Inference, Tensor
 from pellucid_gateway.errors import DeadlineExceeded, InferenceFailed
+from pellucid_gateway.identity.caller import current
+from pellucid_gateway.pace import Pace
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class _Member:
     work: Work
     future: asyncio.Future[Outcome]
     arrived_ns: int = field(default_factory=time.monotonic_ns)
+    caller: str = field(default_factory=lambda: current.get().name)
 
     @property
     def expired(self) -> bool:
@@ -65,7 +68,9 @@ class _Member:
 
 @dataclass
 class _Lane:
-    waiting: deque[_Member] = field(default_factory=deque)
+    """What waits, by caller in the order of their turns, and the number of batches in flight."""
+
+    waiting: dict[str, deque[_Member]] = field(default_factory=dict)
     in_flight: int = 0
 
 
@@ -76,6 +81,7 @@ class Dispatcher:
         self._backend = backend
         self._max_in_flight = max_in_flight
         self._lanes: dict[tuple[object, ...], _Lane] = {}
+        self._paces: dict[tuple[str, int], Pace] = {}
         self._batches: set[asyncio.Task[None]] = set()
 
     async def run(self, work: Work) -> Outcome:
@@ -83,8 +89,26 @@ class Dispatcher:
         member = _Member(work, asyncio.get_running_loop().create_future())
         if member.expired:
             raise DeadlineExceeded("the deadline had passed before the work could start")
+        pace = self._paces.setdefault((work.model, work.priority), Pace())
+        pace.arrived(work.rows)
+        try:
+            return await self._answer(member)
+        finally:
+            pace.left(work.rows)
+
+    def expected_s(self, model: str, priority: int, rows: int) -> float:
+        """Seconds until rows that come now would be done, by the pace measured so far; 0 where nothing waits."""
+        pace = self._paces.get((model, priority))
+        return pace.expected_s(rows) if pace else 0.0
+
+    async def close(self) -> None:
+        """Wait for the batches that are under way."""
+        await asyncio.gather(*self._batches, return_exceptions=True)
+
+    async def _answer(self, member: _Member) -> Outcome:
+        work = member.work
         lane = self._lanes.setdefault(work.lane, _Lane())
-        lane.waiting.append(member)
+        lane.waiting.setdefault(member.caller, deque()).append(member)
         self._send(work.lane, lane)
         if work.deadline is None:
             return await member.future
@@ -93,10 +117,6 @@ class Dispatcher:
                 return await member.future
         except TimeoutError:
             raise DeadlineExceeded(f"{work.model} did not answer before the deadline") from None
-
-    async def close(self) -> None:
-        """Wait for the batches that are under way."""
-        await asyncio.gather(*self._batches, return_exceptions=True)
 
     def _send(self, key: tuple[object, ...], lane: _Lane) -> None:
         while lane.in_flight < self._max_in_flight and (members := _take(lane.waiting)):
@@ -111,11 +131,13 @@ class Dispatcher:
             self._lanes.pop(key, None)
 
     async def _batch(self, key: tuple[object, ...], lane: _Lane, members: list[_Member]) -> None:
+        first, rows = members[0].work, sum(member.work.rows for member in members)
         try:
             sent_ns = time.monotonic_ns()
             inference = _merge(members)
             outputs = await self._backend.infer(inference)
-            _check(outputs, inference, sum(member.work.rows for member in members))
+            _check(outputs, inference, rows)
+            self._paces[first.model, first.priority].done(rows, sent_ns / 1e9)
             _split(outputs, members, sent_ns, time.monotonic_ns())
         except asyncio.CancelledError:
             for member in members:
@@ -129,19 +151,24 @@ class Dispatcher:
             self._send(key, lane)
 
 
-def _take(waiting: deque[_Member]) -> list[_Member]:
-    """Take as many waiting members as one batch holds, in order of arrival; drop those that are gone."""
+def _take(waiting: dict[str, deque[_Member]]) -> list[_Member]:
+    """Take what one batch holds: of each caller in turn their first; drop those that are gone."""
     members: list[_Member] = []
     rows = 0
     while waiting:
-        member = waiting[0]
-        if member.future.done() or member.expired:
-            waiting.popleft()
-            continue
-        if members and rows + member.work.rows > member.work.max_batch_size:
+        caller, queue = next(iter(waiting.items()))
+        member = queue[0]
+        is_gone = member.future.done() or member.expired
+        if not is_gone and members and rows + member.work.rows > member.work.max_batch_size:
             break
-        rows += member.work.rows
-        members.append(waiting.popleft())
+        # The caller's next turn comes after everyone else's.
+        queue.popleft()
+        del waiting[caller]
+        if queue:
+            waiting[caller] = queue
+        if not is_gone:
+            rows += member.work.rows
+            members.append(member)
     return members
 
 

@@ -4,6 +4,9 @@
     ├── InvalidRequest       the caller's mistake, with the fields at fault
     ├── NotFound             no such model, version or axis
     ├── Refused              a sound request that this model, recipe or axis cannot honour
+    ├── Unauthenticated      the caller did not prove who they are
+    ├── PermissionDenied     the caller may not do this
+    ├── QuotaExceeded        the caller has used up their share; try again after a while
     ├── Overloaded           no room now; try again after a while
     ├── DeadlineExceeded     the caller's time ran out
     ├── ModelUnavailable     the model is there but cannot serve
@@ -61,6 +64,24 @@ class Refused(GatewayError):
     def __init__(self, reason: str, message: str):
         self.reason = reason
         super().__init__(message)
+
+
+class Unauthenticated(GatewayError):
+    """The caller did not prove who they are. The message must not tell what a right proof would have been."""
+
+
+class PermissionDenied(GatewayError):
+    """The caller may not do this."""
+
+
+class QuotaExceeded(GatewayError):
+    """The caller has used up `quota` (such as `images per minute`)."""
+
+    def __init__(self, caller: str, quota: str, limit: float, retry_after_s: float):
+        self.caller = caller
+        self.quota = quota
+        self.retry_after_s = retry_after_s
+        super().__init__(f"{caller} has used up {limit:g} {quota}")
 
 
 class Overloaded(GatewayError):

@@ -1,5 +1,6 @@
 """One request's way through the stages of a version."""
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from pellucid_gateway.backends.base import Tensor
 from pellucid_gateway.catalog import ServedVersion
 from pellucid_gateway.clock import Clock
 from pellucid_gateway.dispatch import Dispatcher, Work
+from pellucid_gateway.errors import Overloaded
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,19 @@ class Run:
     priority: int
     deadline: float | None
     clock: Clock
+
+    def refuse_late(self, stages: Sequence[model_pb2.Stage], rows: int) -> None:
+        """Refuse what could not be done by its deadline. Raises Overloaded, before any work."""
+        if self.deadline is None:
+            return
+        needed = sum(self.dispatcher.expected_s(stage.model, self.priority, rows) for stage in stages)
+        left = self.deadline - time.monotonic()
+        if needed > left:
+            raise Overloaded(
+                f"{rows} images of {self.served.card.name} would take {needed:.3g} s now, and the deadline is in "
+                f"{left:.3g} s",
+                needed,
+            )
 
     async def through(
         self, stages: Sequence[model_pb2.Stage], tensors: Mapping[str, Tensor], wanted: Collection[str]

@@ -30,6 +30,12 @@ class Settings(BaseSettings):
     max_in_flight_batches: Positive = 2
     """Batches of one kind (model, version, priority, outputs, shapes) that are at Triton at the same time."""
 
+    max_calls: Positive = 1024
+    """Calls that may be open at the same time; more are refused."""
+
+    max_in_flight_images: Positive = 1024
+    """Images that all requests together may have under way. Unary calls beyond it are refused; streams wait."""
+
     max_in_flight_bytes: Positive = 256 * 2**20
     """Bytes of tensors and encoded images that all requests together may hold. Unary calls beyond it are refused;
     streams wait."""

@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeVar
 
 from pellucid.v1 import image_pb2
 from pellucid_gateway import rendering
-from pellucid_gateway.admission import ByteBudget
+from pellucid_gateway.admission import Admission
 from pellucid_gateway.catalog import Catalog, ServedVersion
 from pellucid_gateway.chain import IMAGE
 from pellucid_gateway.clock import Clock
@@ -46,7 +46,7 @@ class Synthesis:
         catalog: Catalog,
         dispatcher: Dispatcher,
         encoder: Executor,
-        budget: ByteBudget,
+        admission: Admission,
         stream_window: int,
         style_cache_bytes: int,
     ):
@@ -54,7 +54,7 @@ class Synthesis:
         self._dispatcher = dispatcher
         self._mapper = Mapper(dispatcher, style_cache_bytes)
         self._encoder = encoder
-        self._budget = budget
+        self._admission = admission
         self._window = stream_window
 
     async def bounded(self, job: Job, clock: Clock) -> list[image_pb2.Image]:
@@ -65,13 +65,15 @@ class Synthesis:
                 job.field, f"{job.count} images, and a unary call gives at most {MAX_UNARY_IMAGES}: use the stream"
             )
         light = is_light(job)
+        run = Run(self._dispatcher, served, job.priority, job.deadline, clock)
+        run.refuse_late(served.card.stages, job.count)
         plan, drafts = await _off_loop(light, lambda: _planned(job, served))
         size = _check_fits(plan, drafts)
-        with self._budget.refuse_beyond(size):
+        with self._admission.refuse_beyond(job.count, size):
             if len(drafts) == 1:
-                return await self._render(plan, drafts[0], light, clock)
+                return await self._render(run, plan, drafts[0], light)
             batches = await _all_or_none(
-                [asyncio.ensure_future(self._render(plan, draft, light, clock)) for draft in drafts]
+                [asyncio.ensure_future(self._render(run, plan, draft, light)) for draft in drafts]
             )
         return [image for batch in batches for image in batch]
 
@@ -81,11 +83,12 @@ class Synthesis:
         What a slice turns out to be refused for is raised after the images before it.
         """
         served, light = self._catalog.serving(job.model, job.version), is_light(job)
+        run = Run(self._dispatcher, served, job.priority, job.deadline, clock)
         plan = await _off_loop(light, lambda: _checked(job, served))
         size, window = self._pace(plan)
         ahead: deque[Pending] = deque()
-        async with self._budget.wait_for(_slice_bytes(plan, size * window)):
-            started = self._started(plan, size, light, clock)
+        async with self._admission.wait_for(size * window, _slice_bytes(plan, size * window)):
+            started = self._started(run, plan, size, light)
             try:
                 while True:
                     while len(ahead) < window and (pending := await anext(started, None)):
@@ -97,12 +100,12 @@ class Synthesis:
                 for pending in ahead:
                     pending.cancel()
 
-    async def _started(self, plan: Plan, size: int, light: bool, clock: Clock) -> AsyncGenerator[Pending]:
+    async def _started(self, run: Run, plan: Plan, size: int, light: bool) -> AsyncGenerator[Pending]:
         """Start to render slice after slice; one that is refused is the last, and fails."""
         drafts = plan.drafts(size)
         try:
             while draft := await _off_loop(light, lambda: next(drafts, None)):
-                yield asyncio.ensure_future(self._render(plan, draft, light, clock))
+                yield asyncio.ensure_future(self._render(run, plan, draft, light))
         except InvalidRequest as error:
             refused: Pending = asyncio.get_running_loop().create_future()
             refused.set_exception(error)
@@ -111,12 +114,11 @@ class Synthesis:
 
     def _pace(self, plan: Plan) -> tuple[int, int]:
         """Choose a stream's images a batch and its batches in flight: whole ones, unless too large for it."""
-        affordable = max(1, self._budget.limit // STREAMS_AT_ONCE // _slice_bytes(plan, 1))
+        affordable = max(1, self._admission.bytes.most // STREAMS_AT_ONCE // _slice_bytes(plan, 1))
         size = min(plan.served.card.max_batch_size, affordable)
         return size, min(self._window, max(1, affordable // size))
 
-    async def _render(self, plan: Plan, draft: Draft, light: bool, clock: Clock) -> list[image_pb2.Image]:
-        run = Run(self._dispatcher, plan.served, plan.job.priority, plan.job.deadline, clock)
+    async def _render(self, run: Run, plan: Plan, draft: Draft, light: bool) -> list[image_pb2.Image]:
         mapped = await self._mapper.map(draft.leaves, run) if plan.served.chain.mapping else NOTHING_MAPPED
         part = await _off_loop(light, lambda: plan.complete(draft, mapped))
         tensors = await run.through(plan.served.chain.synthesis, part.tensors, rendering.outputs(plan))
@@ -126,7 +128,7 @@ class Synthesis:
         else:
             loop = asyncio.get_running_loop()
             rendered = await loop.run_in_executor(self._encoder, rendering.render, plan, part, tensors)
-        clock.encode_ns += time.monotonic_ns() - started_ns
+        run.clock.encode_ns += time.monotonic_ns() - started_ns
         return rendered
 
 

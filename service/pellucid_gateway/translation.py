@@ -14,7 +14,7 @@ import numpy as np
 
 from pellucid.v1 import image_pb2, model_pb2, translation_service_pb2
 from pellucid_gateway import domains, images, latents, looks, targets
-from pellucid_gateway.admission import ByteBudget
+from pellucid_gateway.admission import Admission
 from pellucid_gateway.analysis import Analysis
 from pellucid_gateway.backends.base import Tensor
 from pellucid_gateway.catalog import Catalog, ServedVersion
@@ -67,14 +67,14 @@ class Translation:
         dispatcher: Dispatcher,
         analysis: Analysis,
         codec: Executor,
-        budget: ByteBudget,
+        admission: Admission,
         max_image_px: int,
     ):
         self._catalog = catalog
         self._dispatcher = dispatcher
         self._analysis = analysis
         self._codec = codec
-        self._budget = budget
+        self._admission = admission
         self._max_image_px = max_image_px
 
     def translator(self, model: str, version: str) -> ServedVersion:
@@ -85,16 +85,16 @@ class Translation:
 
     async def bounded(self, order: Order, item: Item, clock: Clock) -> Made:
         """Translate a unary call's source. Raises Overloaded where there is no room for it now."""
-        with self._budget.refuse_beyond(self._held_bytes(order, item)):
+        with self._admission.refuse_beyond(len(item.targets), self._held_bytes(order, item)):
             return await self._translate(order, item, clock, MAX_UNARY_BYTES)
 
     def room_for(self, order: Order, item: Item) -> AbstractAsyncContextManager[None]:
         """Give a lease of the bytes that a stream's source and its translations hold, entered when there is room."""
-        return self._budget.wait_for(self._held_bytes(order, item))
+        return self._admission.wait_for(len(item.targets), self._held_bytes(order, item))
 
     async def streamed(self, order: Order, item: Item, clock: Clock) -> Made:
         """Translate a stream's source that there is room for."""
-        return await self._translate(order, item, clock, self._budget.limit)
+        return await self._translate(order, item, clock, self._admission.bytes.most)
 
     def _held_bytes(self, order: Order, item: Item) -> int:
         return held_bytes(item.source, item.at, len(item.targets), order.served.card, self._max_image_px)

@@ -13,15 +13,12 @@ from pellucid.v1 import (
     model_service_pb2_grpc,
     translation_service_pb2_grpc,
 )
-from pellucid_gateway import images
-from pellucid_gateway.admission import ByteBudget
-from pellucid_gateway.analysis import Analysis
+from pellucid_gateway.admission import Admission
 from pellucid_gateway.backends.fake import FakeBackend
 from pellucid_gateway.catalog import Catalog
-from pellucid_gateway.dispatch import Dispatcher
+from pellucid_gateway.gateway import Gateway as Served
 from pellucid_gateway.rpc.server import Server
-from pellucid_gateway.synthesis import Synthesis
-from pellucid_gateway.translation import Translation
+from pellucid_gateway.settings import Settings
 from tests.pellucid_gateway import painting
 
 
@@ -31,7 +28,7 @@ class Gateway:
     catalog: Catalog
     repository: Path
     server: Server
-    budget: ByteBudget
+    admission: Admission
     channel: grpc.aio.Channel
     models: "model_service_pb2_grpc.ModelServiceAsyncStub"
     generation: "generation_service_pb2_grpc.GenerationServiceAsyncStub"
@@ -51,32 +48,25 @@ def repository(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def gateway(backend: FakeBackend, repository: Path) -> AsyncIterator[Gateway]:
-    catalog = Catalog(backend, str(repository))
-    await catalog.refresh()
-    dispatcher, budget, codec = Dispatcher(backend, 2), ByteBudget(2**26), images.executor(2)
-    analysis = Analysis(catalog, dispatcher, codec, budget, 4096 * 4096)
-    server = Server(
-        "127.0.0.1:0",
-        catalog,
-        Synthesis(catalog, dispatcher, codec, budget, 4, 2**20),
-        analysis,
-        Translation(catalog, dispatcher, analysis, codec, budget, 4096 * 4096),
-    )
-    server.report_health()
-    await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+    served = Served(settings(repository), backend)
+    await served.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{served.port}") as channel:
         yield Gateway(
             backend,
-            catalog,
+            served.catalog,
             repository,
-            server,
-            budget,
+            served.server,
+            served.admission,
             channel,
             model_service_pb2_grpc.ModelServiceStub(channel),
             generation_service_pb2_grpc.GenerationServiceStub(channel),
             analysis_service_pb2_grpc.AnalysisServiceStub(channel),
             translation_service_pb2_grpc.TranslationServiceStub(channel),
         )
-    await server.drain(1)
-    await dispatcher.close()
-    codec.shutdown()
+    await served.drain()
+
+
+def settings(repository: Path, **others: object) -> Settings:
+    """Settings that look at the repository once, and leave out what takes time."""
+    quiet = {"address": "127.0.0.1:0", "catalog_interval_s": 3600, "drain_s": 1, "max_in_flight_bytes": 2**26}
+    return Settings(**{**quiet, "model_repository": str(repository), **others})

@@ -7,6 +7,7 @@ import pytest
 from pellucid_gateway.backends.fake import FakeBackend
 from pellucid_gateway.dispatch import Dispatcher, Work
 from pellucid_gateway.errors import DeadlineExceeded, InferenceFailed
+from pellucid_gateway.identity.caller import Caller, Kind, current
 
 
 def work(*numbers: float, priority: int = 1, deadline: float | None = None) -> Work:
@@ -150,3 +151,31 @@ async def test_lanes_that_are_no_longer_asked_for_are_forgotten(backend: FakeBac
         await dispatcher.run(work(0, priority=priority))
     await settle()
     assert dispatcher._lanes == {}
+
+
+async def test_callers_take_turns_whatever_each_has_waiting(backend: FakeBackend) -> None:
+    backend.delay_s = 0.01
+    dispatcher = Dispatcher(backend, max_in_flight=1)
+
+    async def run(caller: str, number: float) -> None:
+        current.set(Caller(caller, Kind.KEY))
+        await dispatcher.run(work(number))
+
+    greedy = [asyncio.create_task(run("ada", number)) for number in range(9)]
+    await settle()
+    await asyncio.gather(*greedy, asyncio.create_task(run("bob", 7)), asyncio.create_task(run("cy", -7)))
+    batches = [batch.inputs["latent"][:, 0].tolist() for batch in backend.batches]
+    assert batches == [[0], [1, 7, -7, 2], [3, 4, 5, 6], [7, 8]]
+
+
+async def test_what_is_expected_follows_what_was_measured_and_what_waits(backend: FakeBackend) -> None:
+    backend.delay_s = 0.02
+    dispatcher = Dispatcher(backend, max_in_flight=1)
+    await dispatcher.run(work(1))
+    assert dispatcher.expected_s("paint", 1, 100) == 0
+    waiting = asyncio.create_task(dispatcher.run(work(1)))
+    await settle()
+    assert dispatcher.expected_s("paint", 1, 99) >= 100 * 0.02
+    assert dispatcher.expected_s("paint", 2, 99) == 0
+    await waiting
+    assert dispatcher.expected_s("paint", 1, 99) == 0

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 import grpc
@@ -12,6 +13,7 @@ from google.protobuf.message import Message
 from grpc_status import rpc_status
 
 from pellucid_gateway import errors
+from pellucid_gateway.admission import Admission
 from pellucid_gateway.rpc import validation
 from pellucid_gateway.rpc.status import status_of, unforeseen
 
@@ -25,7 +27,8 @@ _log = structlog.get_logger()
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the methods of our own services, each once."""
 
-    def __init__(self) -> None:
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
         self._wrapped: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -40,80 +43,70 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None or not method.startswith(OURS):
             return handler
-        return self._wrapped.setdefault(method, _wrapped(handler, method))
+        return self._wrapped.setdefault(method, self._wrap(handler, method))
 
+    def _wrap(self, handler: "grpc.RpcMethodHandler[Any, Any]", method: str) -> Handler:
+        codec = {
+            "request_deserializer": handler.request_deserializer,
+            "response_serializer": handler.response_serializer,
+        }
+        if handler.request_streaming:
+            return grpc.stream_stream_rpc_method_handler(self._stream_stream(handler.stream_stream, method), **codec)
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(self._unary_stream(handler.unary_stream, method), **codec)
+        return grpc.unary_unary_rpc_method_handler(self._unary_unary(handler.unary_unary, method), **codec)
 
-def _wrapped(handler: "grpc.RpcMethodHandler[Any, Any]", method: str) -> Handler:
-    codec = {
-        "request_deserializer": handler.request_deserializer,
-        "response_serializer": handler.response_serializer,
-    }
-    if handler.request_streaming:
-        return grpc.stream_stream_rpc_method_handler(_stream_stream(handler.stream_stream, method), **codec)
-    if handler.response_streaming:
-        return grpc.unary_stream_rpc_method_handler(_unary_stream(handler.unary_stream, method), **codec)
-    return grpc.unary_unary_rpc_method_handler(_unary_unary(handler.unary_unary, method), **codec)
+    def _unary_unary(self, call: Any, method: str) -> Any:
+        async def serve(request: Message, context: Context) -> Message:
+            async with self._guarded(method, context, request):
+                validation.check(request)
+                answer: Message = await call(request, context)
+                return answer
+            raise AssertionError("unreachable: a guard that catches an error aborts the call")
 
+        return serve
 
-def _unary_unary(call: Any, method: str) -> Any:
-    async def serve(request: Message, context: Context) -> Message:
-        async with _Guard(method, context, request):
-            validation.check(request)
-            answer: Message = await call(request, context)
-            return answer
-        raise AssertionError("unreachable: a guard that catches an error aborts the call")
+    def _unary_stream(self, call: Any, method: str) -> Any:
+        async def serve(request: Message, context: Context) -> AsyncIterator[Message]:
+            async with self._guarded(method, context, request):
+                validation.check(request)
+                async for response in call(request, context):
+                    yield response
 
-    return serve
+        return serve
 
+    def _stream_stream(self, call: Any, method: str) -> Any:
+        # What a stream's message breaks may be the fault of one item alone: the servicers check them.
+        async def serve(requests: AsyncIterator[Message], context: Context) -> AsyncIterator[Message]:
+            async with self._guarded(method, context):
+                async for response in call(requests, context):
+                    yield response
 
-def _unary_stream(call: Any, method: str) -> Any:
-    async def serve(request: Message, context: Context) -> AsyncIterator[Message]:
-        async with _Guard(method, context, request):
-            validation.check(request)
-            async for response in call(request, context):
-                yield response
+        return serve
 
-    return serve
-
-
-def _stream_stream(call: Any, method: str) -> Any:
-    # What a stream's message breaks may be the fault of one item alone: the servicers check them.
-    async def serve(requests: AsyncIterator[Message], context: Context) -> AsyncIterator[Message]:
-        async with _Guard(method, context):
-            async for response in call(requests, context):
-                yield response
-
-    return serve
-
-
-class _Guard:
-    """Turns what a call raises into its status, and logs how it ended."""
-
-    def __init__(self, method: str, context: Context, request: Message | None = None):
-        self._method = method
-        self._request_id = _identify(request)
-        self._context = context
-        self._started = time.monotonic()
-
-    async def __aenter__(self) -> None:
-        pass
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if error is None:
-            self._log("OK")
-        elif isinstance(error, errors.GatewayError):
-            self._log(type(error).__name__, reason=str(error))
-            await self._context.abort_with_status(rpc_status.to_status(status_of(error)))
-        elif isinstance(error, asyncio.CancelledError | GeneratorExit):
-            self._log("CANCELLED")
+    @asynccontextmanager
+    async def _guarded(self, method: str, context: Context, request: Message | None = None) -> AsyncIterator[None]:
+        """Count the call, turn what it raises into its status, and log how it ended."""
+        log = _log.bind(method=method, request_id=_identify(request))
+        started = time.monotonic()
+        try:
+            with self._admission.call():
+                yield
+        except errors.GatewayError as error:
+            log.debug("call", outcome=type(error).__name__, reason=str(error), duration_ms=_since(started))
+            await context.abort_with_status(rpc_status.to_status(status_of(error)))
+        except (asyncio.CancelledError, GeneratorExit):
+            log.debug("call", outcome="CANCELLED", duration_ms=_since(started))
+            raise
+        except Exception as error:
+            log.error("unforeseen error", exc_info=error)
+            await context.abort_with_status(rpc_status.to_status(unforeseen()))
         else:
-            _log.error("unforeseen error", method=self._method, request_id=self._request_id, exc_info=error)
-            await self._context.abort_with_status(rpc_status.to_status(unforeseen()))
+            log.debug("call", outcome="OK", duration_ms=_since(started))
 
-    def _log(self, outcome: str, **facts: str) -> None:
-        duration_ms = round((time.monotonic() - self._started) * 1e3, 3)
-        known = {"method": self._method, "request_id": self._request_id, "duration_ms": duration_ms}
-        _log.debug("call", outcome=outcome, **known, **facts)
+
+def _since(started: float) -> float:
+    return round((time.monotonic() - started) * 1e3, 3)
 
 
 def _identify(request: Any) -> str:

@@ -15,6 +15,7 @@ from pellucid.v1 import (
     translation_service_pb2,
     translation_service_pb2_grpc,
 )
+from pellucid_gateway.admission import Admission
 from pellucid_gateway.analysis import Analysis
 from pellucid_gateway.catalog import Catalog
 from pellucid_gateway.rpc.health import HealthServicer
@@ -45,11 +46,17 @@ class Server:
     """A gRPC server for a catalog's models, listening on `address` (`host:port`, port 0 for a free one)."""
 
     def __init__(
-        self, address: str, catalog: Catalog, synthesis: Synthesis, analysis: Analysis, translation: Translation
+        self,
+        address: str,
+        catalog: Catalog,
+        admission: Admission,
+        synthesis: Synthesis,
+        analysis: Analysis,
+        translation: Translation,
     ):
         self._catalog = catalog
         self._health = HealthServicer()
-        self._server = grpc.aio.server(interceptors=[CallInterceptor()], options=_OPTIONS)
+        self._server = grpc.aio.server(interceptors=[CallInterceptor(admission)], options=_OPTIONS)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(catalog), self._server)
         generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(GenerationServicer(synthesis), self._server)
         analysis_service_pb2_grpc.add_AnalysisServiceServicer_to_server(AnalysisServicer(analysis), self._server)

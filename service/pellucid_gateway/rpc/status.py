@@ -17,6 +17,9 @@ CODES: dict[type[errors.GatewayError], int] = {
     errors.InvalidRequest: code_pb2.INVALID_ARGUMENT,
     errors.NotFound: code_pb2.NOT_FOUND,
     errors.Refused: code_pb2.FAILED_PRECONDITION,
+    errors.Unauthenticated: code_pb2.UNAUTHENTICATED,
+    errors.PermissionDenied: code_pb2.PERMISSION_DENIED,
+    errors.QuotaExceeded: code_pb2.RESOURCE_EXHAUSTED,
     errors.Overloaded: code_pb2.RESOURCE_EXHAUSTED,
     errors.DeadlineExceeded: code_pb2.DEADLINE_EXCEEDED,
     errors.ModelUnavailable: code_pb2.UNAVAILABLE,
@@ -27,6 +30,9 @@ CODES: dict[type[errors.GatewayError], int] = {
 REASONS: dict[type[errors.GatewayError], str] = {
     errors.InvalidRequest: "INVALID_REQUEST",
     errors.NotFound: "NOT_FOUND",
+    errors.Unauthenticated: "UNAUTHENTICATED",
+    errors.PermissionDenied: "PERMISSION_DENIED",
+    errors.QuotaExceeded: "QUOTA_EXCEEDED",
     errors.Overloaded: "OVERLOADED",
     errors.DeadlineExceeded: "DEADLINE_EXCEEDED",
     errors.ModelUnavailable: "MODEL_UNAVAILABLE",
@@ -34,9 +40,11 @@ REASONS: dict[type[errors.GatewayError], str] = {
     errors.InferenceFailed: "INFERENCE_FAILED",
 }
 
+_PASSING = errors.QuotaExceeded | errors.Overloaded | errors.ModelUnavailable | errors.BackendUnreachable
+
 
 def status_of(error: errors.GatewayError) -> status_pb2.Status:
-    """Describe an error with its ErrorInfo and, where they apply, BadRequest and RetryInfo."""
+    """Describe an error with its ErrorInfo and, where they apply, BadRequest, QuotaFailure and RetryInfo."""
     status = status_pb2.Status(code=CODES[type(error)], message=_short(str(error), MAX_MESSAGE))
     reason = error.reason if isinstance(error, errors.Refused) else REASONS[type(error)]
     _add(status, error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN))
@@ -48,7 +56,10 @@ def status_of(error: errors.GatewayError) -> status_pb2.Status:
             for v in error.violations[:MAX_VIOLATIONS]
         ]
         _add(status, error_details_pb2.BadRequest(field_violations=violations))
-    if isinstance(error, errors.Overloaded | errors.ModelUnavailable | errors.BackendUnreachable):
+    if isinstance(error, errors.QuotaExceeded):
+        violation = error_details_pb2.QuotaFailure.Violation(subject=error.caller, description=str(error))
+        _add(status, error_details_pb2.QuotaFailure(violations=[violation]))
+    if isinstance(error, _PASSING):
         delay = duration_pb2.Duration()
         delay.FromNanoseconds(int(error.retry_after_s * 1e9))
         _add(status, error_details_pb2.RetryInfo(retry_delay=delay))

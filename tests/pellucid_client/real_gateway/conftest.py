@@ -8,15 +8,9 @@ import pytest
 import structlog
 
 from pellucid_client.loop_thread import LoopThread
-from pellucid_gateway import images
-from pellucid_gateway.admission import ByteBudget
-from pellucid_gateway.analysis import Analysis
-from pellucid_gateway.catalog import Catalog
-from pellucid_gateway.dispatch import Dispatcher
-from pellucid_gateway.rpc.server import Server
-from pellucid_gateway.synthesis import Synthesis
-from pellucid_gateway.translation import Translation
+from pellucid_gateway.gateway import Gateway
 from tests.pellucid_gateway import atelier, painting, workshop
+from tests.pellucid_gateway.conftest import settings
 
 MAX_IMAGE_PX = 2048 * 2048
 
@@ -40,21 +34,9 @@ async def served(repository: Path) -> AsyncIterator[str]:
     painting.write_repository(repository)
     atelier.open_for(backend, repository)
     workshop.open_for(backend, repository)
-    catalog = Catalog(backend, str(repository))
-    await catalog.refresh()
+    gateway = Gateway(settings(repository, max_image_px=MAX_IMAGE_PX, max_in_flight_bytes=2**27), backend)
+    await gateway.start()
     # Enough for images that exceed a message.
-    catalog.serving("models/seasons").card.translation.sizes.max_px = MAX_IMAGE_PX
-    dispatcher, codec, budget = Dispatcher(backend, 2), images.executor(2), ByteBudget(2**27)
-    analysis = Analysis(catalog, dispatcher, codec, budget, MAX_IMAGE_PX)
-    server = Server(
-        "127.0.0.1:0",
-        catalog,
-        Synthesis(catalog, dispatcher, codec, budget, 4, 2**20),
-        analysis,
-        Translation(catalog, dispatcher, analysis, codec, budget, MAX_IMAGE_PX),
-    )
-    await server.start()
-    yield f"127.0.0.1:{server.port}"
-    await server.drain(0)
-    await dispatcher.close()
-    codec.shutdown()
+    gateway.catalog.serving("models/seasons").card.translation.sizes.max_px = MAX_IMAGE_PX
+    yield f"127.0.0.1:{gateway.port}"
+    await gateway.drain()

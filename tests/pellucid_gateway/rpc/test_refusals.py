@@ -1,3 +1,4 @@
+import asyncio
 import math
 
 import grpc
@@ -116,10 +117,23 @@ async def test_a_message_over_the_limit_is_refused_and_the_next_is_served(gatewa
 
 
 async def test_more_than_fits_in_flight_is_refused_with_a_time_to_try_again(gateway: Gateway) -> None:
-    with gateway.budget.refuse_beyond(gateway.budget.limit):
+    with gateway.admission.refuse_beyond(1, gateway.admission.bytes.most):
         told = await refused(gateway.generation.Generate(pb.GenerateRequest(model=PAINT)))
     assert (told.code, told.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
     assert told.retry_after_s == pytest.approx(0.2)
+
+
+async def test_what_could_not_be_done_by_its_deadline_is_refused_before_any_work(gateway: Gateway) -> None:
+    gateway.backend.delay_s = 0.5
+    await gateway.generation.Generate(pb.GenerateRequest(model=PAINT))
+    under_way = asyncio.ensure_future(gateway.generation.Generate(pb.GenerateRequest(model=PAINT)))
+    while len(gateway.backend.batches) < 2:
+        await asyncio.sleep(0.01)
+    told = await refused(gateway.generation.Generate(pb.GenerateRequest(model=PAINT), timeout=0.3))
+    assert (told.code, told.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
+    assert told.retry_after_s >= 0.5
+    await under_way
+    assert len(gateway.backend.batches) == 2
 
 
 async def test_a_lost_backend_is_unavailable_with_a_time_to_try_again(gateway: Gateway) -> None:

@@ -8,6 +8,9 @@ EXAMPLES = [
     errors.invalid("sources[0]", "too long"),
     errors.NotFound("axis", "age"),
     errors.Refused("WRONG_TASK", "not a generator"),
+    errors.Unauthenticated("no credentials"),
+    errors.PermissionDenied("not for you"),
+    errors.QuotaExceeded("ada", "images per minute", 100, 30),
     errors.Overloaded("full", 0.25),
     errors.DeadlineExceeded("late"),
     errors.ModelUnavailable("models/x", "no file"),
@@ -15,11 +18,18 @@ EXAMPLES = [
     errors.InferenceFailed("broken"),
 ]
 
+DETAILS = (
+    error_details_pb2.ErrorInfo,
+    error_details_pb2.BadRequest,
+    error_details_pb2.QuotaFailure,
+    error_details_pb2.RetryInfo,
+)
+
 
 def details(error: errors.GatewayError) -> dict[str, object]:
     found = {}
     for packed in status.status_of(error).details:
-        for kind in (error_details_pb2.ErrorInfo, error_details_pb2.BadRequest, error_details_pb2.RetryInfo):
+        for kind in DETAILS:
             if packed.Is(kind.DESCRIPTOR):
                 message = kind()
                 packed.Unpack(message)
@@ -65,3 +75,10 @@ def test_the_unforeseen_tells_nothing_of_its_details() -> None:
     assert isinstance(told, status_pb2.Status)
     assert told.code == code_pb2.INTERNAL
     assert told.message == "internal error; the gateway's log has the details"
+
+
+def test_a_used_up_quota_tells_whose_and_when_to_come_again() -> None:
+    told = details(errors.QuotaExceeded("ada", "images per minute", 100, 30))
+    [violation] = told["QuotaFailure"].violations
+    assert (violation.subject, violation.description) == ("ada", "ada has used up 100 images per minute")
+    assert told["RetryInfo"].retry_delay.seconds == 30

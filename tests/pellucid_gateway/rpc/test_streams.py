@@ -80,7 +80,7 @@ async def test_when_a_reader_goes_no_further_batch_of_its_stream_starts(gateway:
     started = len(gateway.backend.batches)
     await asyncio.sleep(0.2)
     assert len(gateway.backend.batches) == started < 50
-    assert gateway.budget.used == 0
+    assert gateway.admission.bytes.used == 0
 
 
 async def test_a_slow_reader_holds_its_stream_back(gateway: Gateway) -> None:
@@ -102,7 +102,7 @@ async def test_a_stream_of_large_images_leaves_room_for_others(gateway: Gateway)
     request = pb.StreamGenerateRequest(model="models/large", seeds=pb.SeedRange(count=100), output=RAW)
     call = gateway.generation.StreamGenerate(request)
     await call.read()
-    assert gateway.budget.used <= gateway.budget.limit / 8
+    assert gateway.admission.bytes.used <= gateway.admission.bytes.most / 8
     assert {len(batch.inputs["latent"]) for batch in gateway.backend.batches} == {1}
     assert len((await gateway.generation.Generate(pb.GenerateRequest(model=PAINT))).images) == 1
     call.cancel()

@@ -205,7 +205,7 @@ async def test_a_slow_client_holds_its_own_stream_back(shop: Gateway) -> None:
     call = shop.translation.StreamTranslate(requests())
     await call.read()
     await asyncio.sleep(0.5)
-    assert shop.budget.used <= shop.budget.limit
+    assert shop.admission.bytes.used <= shop.admission.bytes.most
     # What gRPC's own windows take is a few megabytes, whatever the stream; the rest is not even read.
     done = sum(len(batch.inputs["source"]) for batch in shop.backend.batches)
     assert done < 1000
@@ -214,7 +214,7 @@ async def test_a_slow_client_holds_its_own_stream_back(shop: Gateway) -> None:
     while await call.read() != grpc.aio.EOF:
         made += 1
     assert (made, taken) == (2000, 2000)
-    assert shop.budget.used == 0
+    assert shop.admission.bytes.used == 0
 
 
 async def test_when_a_client_goes_nothing_of_its_stream_is_left(shop: Gateway) -> None:
@@ -232,7 +232,7 @@ async def test_when_a_client_goes_nothing_of_its_stream_is_left(shop: Gateway) -
     batches = len(shop.backend.batches)
     await asyncio.sleep(0.2)
     assert len(shop.backend.batches) == batches
-    assert shop.budget.used == 0
+    assert shop.admission.bytes.used == 0
 
 
 async def test_a_lost_backend_is_every_items_own_status(shop: Gateway) -> None:
