@@ -172,6 +172,26 @@ class Model(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class VersionWeightsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
@@ -200,6 +220,7 @@ class Model(_message.Message):
     CONDITIONING_FIELD_NUMBER: _builtins.int
     CONDITION_FIELD_NUMBER: _builtins.int
     TRANSLATION_FIELD_NUMBER: _builtins.int
+    VERSION_WEIGHTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `models/{model}`; the last part is the primary Triton model's name."""
     display_name: _builtins.str
@@ -222,7 +243,7 @@ class Model(_message.Message):
     state: Global___State.ValueType
     state_reason: _builtins.str
     default_version: _builtins.str
-    """The version that answers when a request names none."""
+    """The version that answers when a request names none, unless `version_weights` says otherwise."""
     @_builtins.property
     def latent(self) -> Global___LatentPrior:
         """Absent where the task has no latent."""
@@ -283,6 +304,10 @@ class Model(_message.Message):
     def translation(self) -> _translation_pb2.Translation:
         """Absent where the model is no translator."""
 
+    @_builtins.property
+    def version_weights(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """How requests that name no version are shared out among the versions. Empty: all go to the default version."""
+
     def __init__(
         self,
         *,
@@ -314,10 +339,11 @@ class Model(_message.Message):
         conditioning: Global___ConditioningNoise | None = ...,
         condition: Global___ConditionVector | None = ...,
         translation: _translation_pb2.Translation | None = ...,
+        version_weights: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["caption", b"caption", "classes", b"classes", "condition", b"condition", "conditioning", b"conditioning", "latent", b"latent", "noise", b"noise", "style_layers", b"style_layers", "translation", b"translation", "truncation", b"truncation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["axes", b"axes", "caption", b"caption", "classes", b"classes", "condition", b"condition", "conditioning", b"conditioning", "default_version", b"default_version", "description", b"description", "display_name", b"display_name", "family", b"family", "height", b"height", "intermediates", b"intermediates", "labels", b"labels", "latent", b"latent", "license", b"license", "max_batch_size", b"max_batch_size", "name", b"name", "noise", b"noise", "source", b"source", "spaces", b"spaces", "stages", b"stages", "state", b"state", "state_reason", b"state_reason", "style_layers", b"style_layers", "task", b"task", "translation", b"translation", "truncation", b"truncation", "versions", b"versions", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["axes", b"axes", "caption", b"caption", "classes", b"classes", "condition", b"condition", "conditioning", b"conditioning", "default_version", b"default_version", "description", b"description", "display_name", b"display_name", "family", b"family", "height", b"height", "intermediates", b"intermediates", "labels", b"labels", "latent", b"latent", "license", b"license", "max_batch_size", b"max_batch_size", "name", b"name", "noise", b"noise", "source", b"source", "spaces", b"spaces", "stages", b"stages", "state", b"state", "state_reason", b"state_reason", "style_layers", b"style_layers", "task", b"task", "translation", b"translation", "truncation", b"truncation", "version_weights", b"version_weights", "versions", b"versions", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -429,7 +455,7 @@ class TruncationRange(_message.Message):
     default_value: _builtins.float
     """What applies when a request gives none."""
     scales_prior: _builtins.bool
-    """True where truncation scales the prior before the first stage; false where a stage takes it as input."""
+    """Whether truncation scales the prior before the first stage. A stage that takes `truncation` as input gets it anyway."""
     layers: _builtins.int
     """Layers that may be truncated; 0 where there is no cut-off."""
     default_cutoff: _builtins.int
