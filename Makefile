@@ -10,7 +10,7 @@ RUN := $(UV) run --frozen --no-sync
 export UV_PYTHON := $(PYTHON)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup models demo up check test test-fast proto proto-land bench full-size
+.PHONY: help setup models demo up check test test-fast proto proto-land bench full-size faults audit
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -64,3 +64,12 @@ bench: models ## Throughput and latency: ONNX Runtime in process, Triton, the ga
 
 full-size: models ## Every family at its published size, with random weights: seconds and memory
 	$(RUN) python -m benchmarks.full_size
+
+faults: models ## Processes killed, frozen and cut off under load: every request answered or refused, none lost
+	$(RUN) pytest --long tests/faults
+
+audit: setup ## Known vulnerabilities of what uv.lock pins, and its bill of materials in build/
+	mkdir -p build
+	$(UV) export --frozen --quiet --no-dev $(EXTRAS) --format cyclonedx1.5 -o build/sbom.cdx.json
+	$(UV) export --frozen --quiet --no-emit-project $(EXTRAS) --format requirements.txt -o build/requirements.txt
+	$(RUN) python deploy/audit.py build/requirements.txt $(AUDIT)

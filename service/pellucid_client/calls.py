@@ -8,6 +8,7 @@ import grpc
 from google.protobuf.message import Message
 
 from pellucid.v1 import generation_service_pb2 as pb
+from pellucid_client import tracing
 from pellucid_client.assembly import ImageMessage, whole_images
 from pellucid_client.errors import Internal
 from pellucid_client.image import Image
@@ -28,9 +29,14 @@ class Caller:
     """Makes the calls of one client."""
 
     def __init__(self, metadata: Sequence[tuple[str, str]], policy: RetryPolicy) -> None:
-        self.metadata = grpc.aio.Metadata(*metadata)
+        self._metadata = tuple(metadata)
         self._policy = policy
         self._budget = RetryBudget(policy.budget)
+
+    @property
+    def metadata(self) -> grpc.aio.Metadata:
+        """What goes with a call that begins now: what the client was given, and its place in a trace."""
+        return grpc.aio.Metadata(*self._metadata, *tracing.place())
 
     def attempts(self, timeout_s: float) -> Attempts:
         """Return the attempts of a new call."""

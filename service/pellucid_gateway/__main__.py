@@ -12,16 +12,18 @@ One request's way through it:
 """
 
 import asyncio
-import logging
+import os
 import signal
 import sys
+from importlib.metadata import version
 
-import structlog
 import uvloop
 
 from pellucid_gateway.backends.triton import TritonBackend
 from pellucid_gateway.gateway import Gateway
 from pellucid_gateway.settings import Settings
+from pellucid_gateway.telemetry import logs
+from pellucid_gateway.telemetry.traces import tracing
 
 
 async def serve(settings: Settings) -> None:
@@ -38,19 +40,12 @@ async def serve(settings: Settings) -> None:
 def main() -> None:
     """Start the gateway with the settings of the environment."""
     settings = Settings()
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level]),
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    uvloop.run(serve(settings))
+    logs.configure(settings.log_level, sys.stderr)
+    tracing.start(os.environ, version("pellucid"))
+    try:
+        uvloop.run(serve(settings))
+    finally:
+        tracing.stop()
 
 
 if __name__ == "__main__":

@@ -88,6 +88,7 @@ def _held(limit: Limit, caller: str, amount: int) -> Iterator[None]:
             f"{limit.used} {limit.what} are in flight, {limit.held(caller)} of them for {caller}, and {amount} more "
             f"would exceed the limit of {limit.most}",
             RETRY_AFTER_S,
+            "fairness" if limit.used + amount <= limit.most else limit.what,
         )
     limit.take(caller, amount)
     try:

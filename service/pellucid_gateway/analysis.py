@@ -15,6 +15,7 @@ from pellucid_gateway.clock import Clock
 from pellucid_gateway.dispatch import Dispatcher, Work
 from pellucid_gateway.errors import InferenceFailed, InvalidRequest
 from pellucid_gateway.jobs import check_task
+from pellucid_gateway.telemetry import calls
 
 Labelled = analysis_service_pb2.Analysis | InvalidRequest
 
@@ -92,6 +93,7 @@ class Analysis:
         readable = [pixels for pixels in decoded if not isinstance(pixels, InvalidRequest)]
         parts = [readable[at : at + card.max_batch_size] for at in range(0, len(readable), card.max_batch_size)]
         rows = await asyncio.gather(*(self._classify(batch, part, clock) for part in parts))
+        calls.made(card.name, len(readable))
         found = iter([row for part in rows for row in part])
         return [
             pixels if isinstance(pixels, InvalidRequest) else _analysis(card, batch.first + k, next(found))

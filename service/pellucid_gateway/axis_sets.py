@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -45,15 +45,18 @@ class AxisTable:
         raise NotFound("axis", name, list(self.newest))
 
 
-def read(folder: UPath, model: str, weights_digest: str, sizes: Sizes) -> AxisTable:
+def read(folder: UPath, model: str, weights_digest: str, sizes: Sizes, unsigned: Collection[str] = ()) -> AxisTable:
     """Read all sets of a version's `axes` folder; one that does not fit is refused with the reason.
 
-    `sizes` says how many numbers a direction has in each space that the model has.
+    `sizes` says how many numbers a direction has in each space that the model has; `unsigned` names files to refuse.
     """
     files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
     sets: list[tuple[axis_pb2.AxisSet, list[Direction]]] = []
     refused: dict[str, str] = {}
     for file in files:
+        if file.name in unsigned:
+            refused[file.stem] = f"{file.name} is not in the signed manifest"
+            continue
         try:
             axis_set, directions = _read_set(file.read_bytes(), file.stem)
         except (OSError, ValueError, KeyError, TypeError, SafetensorError, json_format.ParseError) as error:

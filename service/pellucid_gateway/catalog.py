@@ -23,6 +23,7 @@ from pellucid_gateway.axis_sets import AxisTable
 from pellucid_gateway.backends.base import Backend, ModelConfig, Served
 from pellucid_gateway.chain import IMAGE, Chain, chain_of
 from pellucid_gateway.errors import BackendUnreachable, GatewayError, ModelUnavailable, NotFound, Refused
+from pellucid_gateway.manifest import Manifest, Verdict
 
 CARD_PARAMETER = "pellucid.card"
 CONFIG_FILE = "config.pbtxt"
@@ -71,11 +72,13 @@ class Entry:
 class Catalog:
     """The models behind one backend and one repository."""
 
-    def __init__(self, backend: Backend, repository: str):
+    def __init__(self, backend: Backend, repository: str, manifest: Manifest | None = None):
         self._backend = backend
         self._repository = UPath(repository)
         self._entries: dict[str, Entry] = {}
         self._seen: dict[str, tuple[object, Entry]] = {}
+        self._manifest = manifest
+        self._verdicts: dict[str, Verdict] = {}
         self.reachable = False
 
     @property
@@ -119,6 +122,8 @@ class Catalog:
             by_model.setdefault(one.model, []).append(one)
         stray = await asyncio.to_thread(self._stray, list(by_model))
         names = sorted(by_model.keys() - stray)
+        if self._manifest:
+            self._verdicts = await asyncio.to_thread(self._manifest.check, names)
         entries = [await self._entry(model, by_model) for model in names]
         self._entries = {entry.card.name: entry for entry in entries if entry}
         self._seen = {model: seen for model, seen in self._seen.items() if model in names}
@@ -146,7 +151,8 @@ class Catalog:
     async def _entry(self, model: str, by_model: Mapping[str, list[Served]]) -> Entry | None:
         """Read a model, or take what was read before where nothing has changed since. One model's fault is its own."""
         try:
-            stamp = (tuple(map(tuple, by_model.values())), await asyncio.to_thread(self._stamp, model))
+            verdicts = tuple(self._verdicts.items())
+            stamp = (tuple(map(tuple, by_model.values())), verdicts, await asyncio.to_thread(self._stamp, model))
             if model in self._seen and self._seen[model][0] == stamp:
                 return self._seen[model][1]
             entry = await self._read(model, by_model)
@@ -177,6 +183,9 @@ class Catalog:
             return None  # a stage of another model, or none of ours
         card = _card(model, config)
         stages = [stage.model for stage in card.stages]
+        if fault := next(filter(None, map(self._fault, (model, *stages))), ""):
+            _log.error("model not as signed", model=model, reason=fault)
+            return Entry(_unavailable(model_pb2.Model(name=card.name), fault), {}, broken=True)
         ready = _ready_together([by_model.get(stage, []) for stage in stages])
         if not ready:
             return Entry(_unavailable(card, f"no version of all of its stages ({', '.join(stages)}) is ready"))
@@ -187,11 +196,16 @@ class Catalog:
         versions = {v: await asyncio.to_thread(self._version, card, chain, v) for v in ready}
         return _complete(card, versions, served)
 
+    def _fault(self, model: str) -> str:
+        return self._verdicts[model].fault if model in self._verdicts else ""
+
     def _version(self, card: model_pb2.Model, chain: Chain, version: str) -> ServedVersion:
         folder = self._repository / card.name.removeprefix("models/") / version
         told = json_format.Parse((folder / VERSION_FILE).read_text(), model_pb2.Version(), ignore_unknown_fields=True)
         told.name, told.state = version, model_pb2.STATE_AVAILABLE
-        axes = axis_sets.read(folder / "axes", card.name, told.weights_digest, _sizes(card, chain))
+        verdict = self._verdicts.get(card.name.removeprefix("models/"), Verdict())
+        unsigned = {path.rpartition("/")[2] for path in verdict.unsigned_axes if f"/{version}/axes/" in path}
+        axes = axis_sets.read(folder / "axes", card.name, told.weights_digest, _sizes(card, chain), unsigned)
         for name, reason in axes.refused.items():
             _log.error("axes refused", model=card.name, version=version, axis=name, reason=reason)
         classes = {class_name.casefold(): k for k, class_name in enumerate(card.classes.names)}

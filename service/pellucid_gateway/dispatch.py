@@ -14,11 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from opentelemetry.trace import SpanContext
 
 from pellucid_gateway.backends.base import Backend, Inference, Tensor
 from pellucid_gateway.errors import DeadlineExceeded, InferenceFailed
 from pellucid_gateway.identity.caller import current
 from pellucid_gateway.pace import Pace
+from pellucid_gateway.telemetry import metrics, traces
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class _Member:
     future: asyncio.Future[Outcome]
     arrived_ns: int = field(default_factory=time.monotonic_ns)
     caller: str = field(default_factory=lambda: current.get().name)
+    trace: SpanContext | None = field(default_factory=traces.here)
 
     @property
     def expired(self) -> bool:
@@ -135,10 +138,13 @@ class Dispatcher:
         try:
             sent_ns = time.monotonic_ns()
             inference = _merge(members)
-            outputs = await self._backend.infer(inference)
+            with traces.batch(first.model, rows, members):
+                outputs = await self._backend.infer(inference)
             _check(outputs, inference, rows)
+            done_ns = time.monotonic_ns()
+            metrics.batch(first.model, rows, [sent_ns - member.arrived_ns for member in members], done_ns - sent_ns)
             self._paces[first.model, first.priority].done(rows, sent_ns / 1e9)
-            _split(outputs, members, sent_ns, time.monotonic_ns())
+            _split(outputs, members, sent_ns, done_ns)
         except asyncio.CancelledError:
             for member in members:
                 member.future.cancel()

@@ -18,6 +18,10 @@ Errors carry facts and no status codes: `rpc/status.py` translates them for gRPC
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+ShedReason = Literal["calls", "images", "bytes", "deadline", "fairness", "quota", "backend"]
+"""What there may be no room for; few enough to be a label of metrics."""
 
 
 class GatewayError(Exception):
@@ -77,6 +81,8 @@ class PermissionDenied(GatewayError):
 class QuotaExceeded(GatewayError):
     """The caller has used up `quota` (such as `images per minute`)."""
 
+    reason: ShedReason = "quota"
+
     def __init__(self, caller: str, quota: str, limit: float, retry_after_s: float):
         self.caller = caller
         self.quota = quota
@@ -85,10 +91,11 @@ class QuotaExceeded(GatewayError):
 
 
 class Overloaded(GatewayError):
-    """There is no room now."""
+    """There is no room now; `reason` says in a word for what."""
 
-    def __init__(self, message: str, retry_after_s: float):
+    def __init__(self, message: str, retry_after_s: float, reason: ShedReason):
         self.retry_after_s = retry_after_s
+        self.reason: ShedReason = reason
         super().__init__(message)
 
 

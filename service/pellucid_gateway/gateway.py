@@ -1,7 +1,10 @@
 """The gateway put together: what `__main__` runs and tests embed."""
 
 import asyncio
+import os
+from importlib.metadata import version
 
+import grpc
 import structlog
 
 from pellucid_gateway import images
@@ -13,6 +16,10 @@ from pellucid_gateway.dispatch import Dispatcher
 from pellucid_gateway.rpc.server import Server
 from pellucid_gateway.settings import Settings
 from pellucid_gateway.synthesis import Synthesis
+from pellucid_gateway.telemetry import metrics
+from pellucid_gateway.telemetry.admin import AdminServer
+from pellucid_gateway.telemetry.channelz import channelz_server
+from pellucid_gateway.telemetry.facts import Facts
 from pellucid_gateway.translation import Translation
 
 _log = structlog.get_logger()
@@ -39,22 +46,68 @@ class Gateway:
             Translation(self.catalog, self.dispatcher, analysis, *shared, settings.max_image_px),
         )
         self.port = self.server.port
+        self.draining = False
+        self._admin: AdminServer | None = None
+        self._channelz: grpc.aio.Server | None = None
 
     async def start(self) -> None:
         """Look at what there is to serve, and serve it."""
+        metrics.build(version("pellucid"))
         await self.catalog.refresh()
-        self.server.report_health()
+        self._report()
         await self.server.start()
-        self._watch = asyncio.create_task(
-            self.catalog.watch(self.settings.catalog_interval_s, self.server.report_health)
+        self._watch = asyncio.create_task(self.catalog.watch(self.settings.catalog_interval_s, self._report))
+        await self._show()
+        _log.info(
+            "serving",
+            address=self.settings.address,
+            port=self.port,
+            admin_port=self.admin_port,
+            models=len(self.catalog.entries),
         )
-        _log.info("serving", address=self.settings.address, port=self.port, models=len(self.catalog.entries))
+
+    @property
+    def admin_port(self) -> int | None:
+        """Where metrics, probes and the debug page are served."""
+        return self._admin.port if self._admin else None
+
+    def facts(self) -> Facts:
+        """Tell the admin port of this gateway."""
+        limits = (self.admission.calls, self.admission.images, self.admission.bytes)
+        return Facts(
+            reachable=self.catalog.reachable,
+            draining=self.draining,
+            models=[entry.card for entry in self.catalog.entries.values()],
+            in_flight={limit.what: limit.used for limit in limits},
+            settings=self.settings.model_dump(),
+        )
+
+    def _report(self) -> None:
+        self.server.report_health()
+        metrics.catalog(entry.card for entry in self.catalog.entries.values())
+        metrics.replicas(int(self.catalog.reachable), 1)
+
+    async def _show(self) -> None:
+        """Open the ports of those who look after the gateway."""
+        if self.settings.admin_address:
+            shared = "PROMETHEUS_MULTIPROC_DIR" in os.environ
+            loop = asyncio.get_running_loop()
+            self._admin = AdminServer(self.settings.admin_address, self.facts, loop, shared=shared)
+            self._admin.start()
+        if self.settings.channelz_address:
+            self._channelz, _ = channelz_server(self.settings.channelz_address)
+            await self._channelz.start()
 
     async def drain(self) -> None:
         """Take no new calls, give those under way the time that the settings name, and let go of everything."""
         _log.info("draining", grace_s=self.settings.drain_s)
+        self.draining = True
         self._watch.cancel()
         await self.server.drain(self.settings.drain_s)
         await self.dispatcher.close()
         await self.backend.close()
         self._codec.shutdown()
+        if self._channelz:
+            await self._channelz.stop(None)
+        if self._admin:
+            await asyncio.to_thread(self._admin.stop)

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from pellucid.v1 import analysis_service_pb2, image_pb2
 from pellucid_gateway.errors import invalid
+from pellucid_gateway.telemetry import metrics
 
 Pixels = NDArray[np.uint8]
 
@@ -39,6 +40,11 @@ def executor(threads: int) -> Executor:
 
 def encode(pixels: Pixels, image_format: "image_pb2.ImageFormat.ValueType", quality: int = DEFAULT_QUALITY) -> bytes:
     """Encode pixels (H, W, 3). WebP is lossless; PNG is written at its fastest level; raw bytes go row by row."""
+    with metrics.encoding(image_format):
+        return _encoded(pixels, image_format, quality)
+
+
+def _encoded(pixels: Pixels, image_format: "image_pb2.ImageFormat.ValueType", quality: int) -> bytes:
     if image_format == image_pb2.IMAGE_FORMAT_RAW:
         return pixels.tobytes()
     if image_format == image_pb2.IMAGE_FORMAT_JPEG:
@@ -76,7 +82,7 @@ def decode(image: analysis_service_pb2.ImageInput, field: str, max_image_px: int
     """
     if image.raw_height or image.raw_width:
         return _decode_raw(image, field, max_image_px)
-    with opened(image.data, _READABLE, field, max_image_px) as encoded:
+    with metrics.decoding(), opened(image.data, _READABLE, field, max_image_px) as encoded:
         return _rgb(encoded, field)
 
 

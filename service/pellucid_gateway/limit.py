@@ -1,6 +1,9 @@
 """At most so much of something in flight, shared fairly among callers."""
 
 from collections import Counter
+from typing import Literal
+
+from pellucid_gateway.telemetry import metrics
 
 KEPT_FREE = 4
 """One part in so many of a limit is kept for callers who hold less than their share, and for what cannot wait."""
@@ -9,7 +12,7 @@ KEPT_FREE = 4
 class Limit:
     """At most `most` of something (`what`, a plural such as `bytes`) in flight, held by callers by name."""
 
-    def __init__(self, what: str, most: int):
+    def __init__(self, what: Literal["calls", "images", "bytes"], most: int):
         self.what = what
         self.most = most
         self.common = most - most // KEPT_FREE
@@ -32,6 +35,7 @@ class Limit:
         """Let a caller hold `amount` more."""
         self.used += amount
         self._held[caller] += amount
+        metrics.in_flight(self.what, self.used)
 
     def give(self, caller: str, amount: int) -> None:
         """Take `amount` back from a caller."""
@@ -39,3 +43,4 @@ class Limit:
         self._held[caller] -= amount
         if not self._held[caller]:
             del self._held[caller]
+        metrics.in_flight(self.what, self.used)

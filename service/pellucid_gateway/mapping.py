@@ -11,6 +11,7 @@ from pellucid_gateway.dispatch import Dispatcher
 from pellucid_gateway.errors import InferenceFailed
 from pellucid_gateway.run import Run
 from pellucid_gateway.styles import Leaf, Styles
+from pellucid_gateway.telemetry import metrics
 
 NOTHING_MAPPED: Styles = np.zeros((0, 0, 0), dtype=np.float32)
 
@@ -31,6 +32,7 @@ class Mapper:
         keys = [_key(leaf, run) for leaf in leaves]
         found = {key: self._styles[key] for key in keys if key in self._styles}
         missing = {key: leaf for key, leaf in zip(keys, leaves, strict=True) if key not in found}
+        metrics.styles_looked_up(len(keys) - len(missing), len(missing))
         size = run.served.card.max_batch_size
         for first in range(0, len(missing), size):
             part = dict(list(missing.items())[first : first + size])

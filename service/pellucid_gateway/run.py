@@ -36,6 +36,7 @@ class Run:
                 f"{rows} images of {self.served.card.name} would take {needed:.3g} s now, and the deadline is in "
                 f"{left:.3g} s",
                 needed,
+                "deadline",
             )
 
     async def through(

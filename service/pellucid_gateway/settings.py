@@ -58,5 +58,12 @@ class Settings(BaseSettings):
     drain_s: Seconds = 30.0
     """Seconds that requests under way are given after SIGTERM."""
 
+    admin_address: str = "127.0.0.1:9464"
+    """Where metrics, probes and the debug page are served over HTTP, `host:port`; port 0 takes a free one, and nothing
+    serves them where it is empty. Nobody is asked who they are: keep it from the outside."""
+
+    channelz_address: str = ""
+    """Where grpc.channelz is served, `host:port` on loopback; empty for nowhere."""
+
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""

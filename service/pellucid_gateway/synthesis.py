@@ -22,6 +22,7 @@ from pellucid_gateway.jobs import Job
 from pellucid_gateway.mapping import NOTHING_MAPPED, Mapper
 from pellucid_gateway.plans import Draft, Plan, is_light
 from pellucid_gateway.run import Run
+from pellucid_gateway.telemetry import calls, traces
 
 Planned = TypeVar("Planned")
 Pending: TypeAlias = asyncio.Future[list[image_pb2.Image]]
@@ -67,7 +68,8 @@ class Synthesis:
         light = is_light(job)
         run = Run(self._dispatcher, served, job.priority, job.deadline, clock)
         run.refuse_late(served.card.stages, job.count)
-        plan, drafts = await _off_loop(light, lambda: _planned(job, served))
+        with traces.step("plan"):
+            plan, drafts = await _off_loop(light, lambda: _planned(job, served))
         size = _check_fits(plan, drafts)
         with self._admission.refuse_beyond(job.count, size):
             if len(drafts) == 1:
@@ -84,7 +86,8 @@ class Synthesis:
         """
         served, light = self._catalog.serving(job.model, job.version), is_light(job)
         run = Run(self._dispatcher, served, job.priority, job.deadline, clock)
-        plan = await _off_loop(light, lambda: _checked(job, served))
+        with traces.step("plan"):
+            plan = await _off_loop(light, lambda: _checked(job, served))
         size, window = self._pace(plan)
         ahead: deque[Pending] = deque()
         async with self._admission.wait_for(size * window, _slice_bytes(plan, size * window)):
@@ -123,11 +126,13 @@ class Synthesis:
         part = await _off_loop(light, lambda: plan.complete(draft, mapped))
         tensors = await run.through(plan.served.chain.synthesis, part.tensors, rendering.outputs(plan))
         started_ns = time.monotonic_ns()
-        if tensors[IMAGE].nbytes <= INLINE_BYTES:
-            rendered = rendering.render(plan, part, tensors)
-        else:
-            loop = asyncio.get_running_loop()
-            rendered = await loop.run_in_executor(self._encoder, rendering.render, plan, part, tensors)
+        with traces.step("encode"):
+            if tensors[IMAGE].nbytes <= INLINE_BYTES:
+                rendered = rendering.render(plan, part, tensors)
+            else:
+                loop = asyncio.get_running_loop()
+                rendered = await loop.run_in_executor(self._encoder, rendering.render, plan, part, tensors)
+        calls.made(plan.served.card.name, len(rendered))
         run.clock.encode_ns += time.monotonic_ns() - started_ns
         return rendered
 

@@ -6,6 +6,7 @@ point group `pellucid.commands`.
 
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -69,7 +70,8 @@ def up(
     with _foreground():
         # A gateway that cannot listen is told of now, not after Triton's start.
         choose_ports([Address.parse(address)])
-        server = TritonServer(Settings(repository, threads=threads, log_file=log_file))
+        traces = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+        server = TritonServer(Settings(repository, threads=threads, log_file=log_file, trace_endpoint=traces))
         gateway_log = server.log_file.with_stem(f"{server.log_file.stem}-gateway")
         # Left in the opposite order: the gateway drains while Triton still answers.
         with ExitStack() as stack:

@@ -58,7 +58,9 @@ class GatewayProcess:
         """
         (chosen,) = choose_ports([self._address])
         self.address = str(chosen)
-        variables = {**os.environ, **self._variables, "PELLUCID_ADDRESS": self.address}
+        # Several stacks may run on one machine: the admin port is a free one, unless it is named.
+        variables = {"PELLUCID_ADMIN_ADDRESS": "127.0.0.1:0", **os.environ, **self._variables}
+        variables["PELLUCID_ADDRESS"] = self.address
         self._process = GuardedProcess(self._command, variables, self.log_file, self._grace_s)
         try:
             self._wait_until_serving()

@@ -170,6 +170,11 @@ class TritonServer:
         command += ["--disable-auto-complete-config"]
         command += [f"--model-repository={path}" for path in repositories]
         command += [f"--load-model={name}" for name in _loadable(settings.models or model_names(settings.repository))]
+        if settings.trace_endpoint:
+            # At rate 0 only what comes with a trace is traced.
+            url = f"opentelemetry,url={settings.trace_endpoint.rstrip('/')}/v1/traces"
+            options_of_traces = ("mode=opentelemetry", "rate=0", "level=TIMESTAMPS", url)
+            command += [f"--trace-config={option}" for option in options_of_traces]
         command += [f"--backend-config=python,shm-region-prefix-name={shared_memory}"]
         return [*command, f"--backend-config=python,stub-timeout-seconds={_STUB_TIMEOUT_S}"]
 

@@ -35,6 +35,8 @@ class Settings:
     """Where the server's environments and logs are kept."""
     log_file: Path | None = None
     """Log of the server and its backends; by default a file of this launcher's below `cache_dir`."""
+    trace_endpoint: str = ""
+    """Base URL of an OTLP/HTTP endpoint for spans of what is sent with a trace; empty traces nothing."""
     start_timeout_s: float = 180.0
     """Longest wait for the server to be ready, its models loaded; making the environment not counted."""
     stop_grace_s: float = 10.0

@@ -67,6 +67,7 @@ class GatewayProcess:
     def __init__(self, stack: Stack, repository: Path, log: Path, **settings: str):
         environment = os.environ | {
             "PELLUCID_ADDRESS": f"127.0.0.1:{free_port()}",
+            "PELLUCID_ADMIN_ADDRESS": "127.0.0.1:0",
             "PELLUCID_TRITON_ADDRESS": stack.facts["triton_grpc"],
             "PELLUCID_MODEL_REPOSITORY": str(repository),
             **settings,

@@ -68,5 +68,11 @@ async def gateway(backend: FakeBackend, repository: Path) -> AsyncIterator[Gatew
 
 def settings(repository: Path, **others: object) -> Settings:
     """Settings that look at the repository once, and leave out what takes time."""
-    quiet = {"address": "127.0.0.1:0", "catalog_interval_s": 3600, "drain_s": 1, "max_in_flight_bytes": 2**26}
+    quiet = {
+        "address": "127.0.0.1:0",
+        "admin_address": "",
+        "catalog_interval_s": 3600,
+        "drain_s": 1,
+        "max_in_flight_bytes": 2**26,
+    }
     return Settings(**{**quiet, "model_repository": str(repository), **others})

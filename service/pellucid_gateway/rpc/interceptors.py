@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
@@ -10,12 +9,15 @@ from typing import Any, TypeAlias
 import grpc
 import structlog
 from google.protobuf.message import Message
+from google.rpc import code_pb2
 from grpc_status import rpc_status
 
 from pellucid_gateway import errors
 from pellucid_gateway.admission import Admission
 from pellucid_gateway.rpc import validation
 from pellucid_gateway.rpc.status import status_of, unforeseen
+from pellucid_gateway.telemetry import metrics
+from pellucid_gateway.telemetry.calls import Call
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
@@ -47,8 +49,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def _wrap(self, handler: "grpc.RpcMethodHandler[Any, Any]", method: str) -> Handler:
         codec = {
-            "request_deserializer": handler.request_deserializer,
-            "response_serializer": handler.response_serializer,
+            "request_deserializer": metrics.receiving(method, handler.request_deserializer),  # type: ignore[arg-type]
+            "response_serializer": metrics.sending(method, handler.response_serializer),  # type: ignore[arg-type]
         }
         if handler.request_streaming:
             return grpc.stream_stream_rpc_method_handler(self._stream_stream(handler.stream_stream, method), **codec)
@@ -87,26 +89,27 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     @asynccontextmanager
     async def _guarded(self, method: str, context: Context, request: Message | None = None) -> AsyncIterator[None]:
         """Count the call, turn what it raises into its status, and log how it ended."""
-        log = _log.bind(method=method, request_id=_identify(request))
-        started = time.monotonic()
+        call = Call(
+            method, _identify(request), context.invocation_metadata() or (), model=getattr(request, "model", "")
+        )
         try:
             with self._admission.call():
                 yield
         except errors.GatewayError as error:
-            log.debug("call", outcome=type(error).__name__, reason=str(error), duration_ms=_since(started))
-            await context.abort_with_status(rpc_status.to_status(status_of(error)))
+            if isinstance(error, errors.Overloaded | errors.QuotaExceeded):
+                metrics.shed(error.reason, call.caller.kind)
+            status = status_of(error)
+            call.end(code_pb2.Code.Name(status.code), str(error))
+            await context.abort_with_status(rpc_status.to_status(status))
         except (asyncio.CancelledError, GeneratorExit):
-            log.debug("call", outcome="CANCELLED", duration_ms=_since(started))
+            call.end("CANCELLED")
             raise
         except Exception as error:
-            log.error("unforeseen error", exc_info=error)
+            _log.error("unforeseen error", exc_info=error)
+            call.end("INTERNAL", type(error).__name__)
             await context.abort_with_status(rpc_status.to_status(unforeseen()))
         else:
-            log.debug("call", outcome="OK", duration_ms=_since(started))
-
-
-def _since(started: float) -> float:
-    return round((time.monotonic() - started) * 1e3, 3)
+            call.end("OK")
 
 
 def _identify(request: Any) -> str:

@@ -11,7 +11,7 @@ EXAMPLES = [
     errors.Unauthenticated("no credentials"),
     errors.PermissionDenied("not for you"),
     errors.QuotaExceeded("ada", "images per minute", 100, 30),
-    errors.Overloaded("full", 0.25),
+    errors.Overloaded("full", 0.25, "bytes"),
     errors.DeadlineExceeded("late"),
     errors.ModelUnavailable("models/x", "no file"),
     errors.BackendUnreachable("gone"),

@@ -1,0 +1,1 @@
+"""Seeing the gateway: metrics, traces, logs and the admin port."""
