@@ -53,8 +53,12 @@ test: models ## All tests, with the real Triton
 test-fast: setup ## The tests that need neither Triton nor torch
 	$(RUN) pytest -m "not stack and not torch"
 
-proto: setup ## The stubs beside the .proto files
+proto: setup ## The stubs beside the .proto files, and what the edge serves of the contract
 	$(RUN) python proto/generate.py stubs
+	mkdir -p build
+	$(RUN) python proto/generate.py image build/contract.binpb
+	$(RUN) python -m pellucid_edge.openapi build/contract.binpb service/pellucid_edge/openapi.json
+	$(RUN) pellucid edge --address 0.0.0.0:8080 --gateway gateway:50051 --admin-address 127.0.0.1:9901 --write-config deploy/envoy
 
 proto-land: setup ## Make the contract as it is now the one that later changes must not break
 	$(RUN) python proto/generate.py image proto/landed.binpb

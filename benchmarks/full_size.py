@@ -24,7 +24,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from pellucid_client import Client, Controls
+from pellucid_client import Client, Controls, Scene
 from pellucid_client.demo.stack import Stack
 
 START_TIMEOUT_S = 900.0
@@ -42,6 +42,7 @@ class Work:
     family: str
     ask: Ask
     write: str = "write"
+    max_batch_size: int = 2
     options: dict[str, str] = field(default_factory=dict)
 
 
@@ -64,6 +65,21 @@ def translated(height: int, width: int, **told: Any) -> Ask:
     return ask
 
 
+def painted(height: int, width: int) -> Ask:
+    """Ask for the photograph of one scene: a street of Cityscapes' labels, with 40 objects on it."""
+
+    def ask(client: Client, model: str) -> Any:
+        draw = np.random.default_rng(0)
+        labels = np.repeat(np.array([23, 11, 7], np.uint8), height // 3 + 1)[:height, None].repeat(width, axis=1)
+        instances = labels.astype(np.uint16)
+        for number, (top, left) in enumerate(draw.integers(0, (height * 3 // 4, width * 3 // 4), (40, 2))):
+            object_ = np.s_[top : top + height // 8, left : left + width // 16]
+            labels[object_], instances[object_] = 26, 26_000 + number
+        return client.translate(model, Scene(labels, instances), timeout_s=CALL_TIMEOUT_S)
+
+    return ask
+
+
 WORK = (
     Work("pggan-1024", "pggan", generated()),
     Work("stylegan-1024", "stylegan", generated()),
@@ -73,6 +89,8 @@ WORK = (
     Work("stargan-256", "stargan", translated(256, 256, to="Young", labels={"Male": 1}), options={"image_size": "256"}),
     Work("cyclegan-1280x720", "cyclegan", translated(720, 1280)),
     Work("pix2pix-256", "pix2pix", translated(256, 256)),
+    Work("pix2pixhd-1024x512", "pix2pixhd", painted(512, 1024), write="write_global", max_batch_size=1),
+    Work("pix2pixhd-2048x1024", "pix2pixhd", painted(1024, 2048), max_batch_size=1),
 )
 
 
@@ -82,7 +100,9 @@ def measure(work: Work, folder: Path) -> dict[str, Any]:
     repository = folder / "repository"
     options = [word for name, value in work.options.items() for word in ("--option", f"{name}={value}")]
     command = [sys.executable, "-m", "pellucid_client", "export", work.family, str(checkpoint), "--name", work.name]
-    export_s, export_mib = exported([*command, "--repository", str(repository), "--max-batch-size", "2", *options])
+    export_s, export_mib = exported(
+        [*command, "--repository", str(repository), "--max-batch-size", str(work.max_batch_size), *options]
+    )
     started = time.monotonic()
     with Stack.of_repository(repository, folder / "log", START_TIMEOUT_S) as stack, peak_of_children() as peak:
         loaded_s = time.monotonic() - started

@@ -1,7 +1,7 @@
 """Pictures brought to a size that a translator permits, and its results brought back."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -10,11 +10,11 @@ from PIL import Image
 
 from pellucid.v1 import model_pb2, translation_pb2, translation_service_pb2
 from pellucid_gateway.errors import Refused, invalid
+from pellucid_gateway.images import check_pixels
+from pellucid_gateway.tiles import Size, Tiling
 
 Plane = NDArray[np.generic]
 """Pixels (H, W, 3), or a map (H, W)."""
-
-Size = tuple[int, int]
 
 _FILTERS = {
     translation_pb2.RESAMPLING_UNSPECIFIED: Image.Resampling.BICUBIC,
@@ -27,18 +27,25 @@ _FILTERS = {
 class Fitting:
     """How pictures of one size are fitted: `apply` to pixels or maps, `restore` for what comes of them.
 
-    `size` is the height and width that the network sees.
+    `size` is the height and width that the network sees: a tile's where there is a `tiling`.
     """
 
     size: Size
     apply: Callable[[Plane], Plane]
     restore: Callable[[Plane], Plane]
+    tiling: Tiling | None = None
+
+    @property
+    def whole(self) -> Size:
+        """Height and width of the fitted picture."""
+        return self.tiling.size if self.tiling else self.size
 
 
-def plan(source: Size, asked: translation_service_pb2.SourceFit, card: model_pb2.Model) -> Fitting:
+def plan(source: Size, asked: translation_service_pb2.SourceFit, card: model_pb2.Model, most_px: int) -> Fitting:
     """Say how pictures of a size (height, width) are fitted to a model.
 
-    Raises InvalidRequest about `fit` for a size that the model does not permit, and Refused for tiles that it does not.
+    Raises InvalidRequest about `fit` for a size that the model does not permit or that is above `most_px`, and Refused
+    for tiles that the model does not permit.
     """
     sizes = card.translation.sizes
     if asked.official:
@@ -48,14 +55,14 @@ def plan(source: Size, asked: translation_service_pb2.SourceFit, card: model_pb2
         if sizes.center_crop:
             asked.center_crop = sizes.center_crop
     cut = _center_crop(asked.center_crop) if asked.HasField("center_crop") else None
+    check_pixels(asked.center_crop, asked.center_crop, "fit.center_crop", most_px)
     start = (asked.center_crop, asked.center_crop) if cut else source
     fitting = _MODES[asked.mode or sizes.default_fit or translation_pb2.FIT_MODE_RESIZE](start, asked, card)
     height, width = fitting.size
     if height * width > sizes.max_px > 0:
         raise invalid("fit", f"{height} x {width} pixels, and {card.name} takes at most {sizes.max_px} in all")
-    if cut is None:
-        return fitting
-    return Fitting(fitting.size, lambda plane: fitting.apply(cut(plane)), fitting.restore)
+    check_pixels(*fitting.whole, "fit", most_px)
+    return replace(fitting, apply=lambda plane: fitting.apply(cut(plane))) if cut else fitting
 
 
 def resize(plane: Plane, size: Size, resampling: Image.Resampling) -> Plane:
@@ -89,14 +96,18 @@ def _resize(source: Size, asked: translation_service_pb2.SourceFit, card: model_
 def _pad(source: Size, asked: translation_service_pb2.SourceFit, card: model_pb2.Model) -> Fitting:
     height, width = source
     target = _card_size(card) if card.translation.sizes.fixed else _rounded(source, card, up=True)
-    below, right = target[0] - height, target[1] - width
-    if below < 0 or right < 0:
+    if target[0] < height or target[1] < width:
         raise invalid(
             "fit.mode", f"FIT_MODE_PAD, the source has {height} x {width} pixels, and {card.name} takes {_rule(card)}"
         )
+    return _continued(source, target)
+
+
+def _continued(source: Size, target: Size) -> Fitting:
+    height, width = source
 
     def apply(plane: Plane) -> Plane:
-        border = [(0, below), (0, right), *[(0, 0)] * (plane.ndim - 2)]
+        border = [(0, target[0] - height), (0, target[1] - width), *[(0, 0)] * (plane.ndim - 2)]
         # A picture of one pixel has nothing to reflect, and is continued by its border.
         return np.pad(plane, border, mode="symmetric")
 
@@ -112,7 +123,15 @@ def _nearest(source: Size, asked: translation_service_pb2.SourceFit, card: model
 
 
 def _tile(source: Size, asked: translation_service_pb2.SourceFit, card: model_pb2.Model) -> Fitting:
-    raise Refused("TILES_NOT_SUPPORTED", f"{card.name} may not be applied in tiles: its statistics are of whole images")
+    if not card.translation.sizes.tiles:
+        raise Refused(
+            "TILES_NOT_SUPPORTED",
+            f"{card.name} may not be applied in tiles (its card's translation.sizes.tiles): what it makes of a part "
+            "depends on the whole image",
+        )
+    tile, steps = _card_size(card), _multiples(card)
+    height, width = (max(least, -(-side // step) * step) for side, least, step in zip(source, tile, steps, strict=True))
+    return replace(_continued(source, (height, width)), size=tile, tiling=Tiling((height, width), tile, steps))
 
 
 _MODES = {

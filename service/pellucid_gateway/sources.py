@@ -1,6 +1,7 @@
 """Sources of translations: decoded, edited, and fitted to the model."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,13 +9,16 @@ import numpy as np
 from pellucid.v1 import model_pb2, translation_service_pb2
 from pellucid_gateway import fitting, images, maps, scenes
 from pellucid_gateway.backends.base import Tensor
-from pellucid_gateway.errors import invalid
-from pellucid_gateway.fitting import Fitting, Size
+from pellucid_gateway.errors import GatewayError, invalid
+from pellucid_gateway.fitting import Fitting
 from pellucid_gateway.images import Pixels
 from pellucid_gateway.scenes import Scene
+from pellucid_gateway.tiles import Size
 
-COPIES = 4
-"""Times that a source's pixels are held at most: decoded, turned upright, cut or padded, fitted."""
+IMAGE_BYTES = 4 * 3
+"""Bytes of a source's pixel at most: it is held decoded, turned upright, cut or padded, and fitted."""
+SCENE_BYTES = 3 * 2 * 8 + 3 * 8
+"""Bytes of a scene's pixel at most: its two maps decoded, edited and fitted, and what numbers its instances anew."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,12 @@ class Prepared:
 
 
 def held_bytes(
-    source: translation_service_pb2.TranslationSource, at: str, targets: int, card: model_pb2.Model, max_px: int
+    source: translation_service_pb2.TranslationSource,
+    fit: translation_service_pb2.SourceFit,
+    card: model_pb2.Model,
+    at: str,
+    targets: int,
+    max_px: int,
 ) -> int:
     """Bound the bytes that a source and its translations hold, from headers alone.
 
@@ -41,12 +50,18 @@ def held_bytes(
     """
     if source.HasField("image"):
         height, width = images.measure(source.image, f"{at}.image", max_px)
-        sent = max(len(source.image.data), source.image.data_size)
+        sent, pixel_bytes = max(len(source.image.data), source.image.data_size), IMAGE_BYTES
     else:
         height, width = maps.measure(source.scene.label_map, f"{at}.scene.label_map", max_px)
-        sent = source.ByteSize()
-    seen = max(height * width, card.height * card.width)
-    return sent + COPIES * seen * 3 + targets * 3 * seen * 3
+        sent, pixel_bytes = source.ByteSize(), SCENE_BYTES
+    px, row_bytes = max(height * width, min(fit.center_crop**2, max_px)), 0
+    # Which way up an image is shows when it is decoded; what cannot be fitted is refused then, too.
+    for size in ((height, width), (width, height)):
+        with suppress(GatewayError):
+            fitted = fitting.plan(size, fit, card, max_px)
+            px = max(px, fitted.whole[0] * fitted.whole[1])
+            row_bytes = max(row_bytes, fitted.tiling.row_bytes if fitted.tiling else 0)
+    return sent + pixel_bytes * px + targets * (3 * 3 * px + row_bytes)
 
 
 def prepare(
@@ -67,7 +82,7 @@ def prepare(
         return _scene(source.scene, fit, card, f"{at}.scene", max_px)
     pixels = images.decode(source.image, f"{at}.image", max_px)
     size = pixels.shape[0], pixels.shape[1]
-    fitted = fitting.plan(size, fit, card)
+    fitted = fitting.plan(size, fit, card, max_px)
     shown = images.grey(pixels) if card.translation.grey else pixels
     seen = np.ascontiguousarray(fitted.apply(shown), dtype=np.uint8)
     return Prepared({"source": seen}, fitted, size, fitted.restore(seen).shape[:2], pixels, None)
@@ -82,7 +97,7 @@ def _scene(
 ) -> Prepared:
     scene = scenes.read(given, card, at, max_px)
     size = scene.labels.shape[0], scene.labels.shape[1]
-    fitted = fitting.plan(size, fit, card)
+    fitted = fitting.plan(size, fit, card, max_px)
     seen = Scene(
         np.asarray(fitted.apply(scene.labels), dtype=np.int64),
         np.asarray(fitted.apply(scene.instances), dtype=np.int64),

@@ -5,7 +5,7 @@ item -> bytes reserved -> prepared (decoded, edited, fitted) -> labels, where a 
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -28,6 +28,8 @@ from pellucid_gateway.looks import Looks
 from pellucid_gateway.run import Run
 from pellucid_gateway.sources import Prepared, held_bytes, prepare
 from pellucid_gateway.targets import Row
+from pellucid_gateway.telemetry import calls, traces
+from pellucid_gateway.tiles import Mosaic, Tiling
 
 MAX_UNARY_BYTES = 4 * 2**20
 MAX_RECONSTRUCTION_BYTES = 2**20
@@ -35,6 +37,8 @@ FRAMING_BYTES = 4096
 """Taken for what goes with a translation: its labels, domain and clusters."""
 
 Made = list[translation_service_pb2.TranslatedImage]
+Asked = tuple[model_pb2.Stage, Mapping[str, Tensor]]
+"""A row: its stage, and the tensors for it."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +101,14 @@ class Translation:
         return await self._translate(order, item, clock, self._admission.bytes.most)
 
     def _held_bytes(self, order: Order, item: Item) -> int:
-        return held_bytes(item.source, item.at, len(item.targets), order.served.card, self._max_image_px)
+        return held_bytes(item.source, order.fit, order.served.card, item.at, len(item.targets), self._max_image_px)
 
     async def _translate(self, order: Order, item: Item, clock: Clock, most_bytes: int) -> Made:
         served, loop = order.served, asyncio.get_running_loop()
-        prepared = await loop.run_in_executor(
-            self._codec, prepare, item.source, order.fit, served.card, item.at, self._max_image_px
-        )
+        with traces.step("decode"):
+            prepared = await loop.run_in_executor(
+                self._codec, prepare, item.source, order.fit, served.card, item.at, self._max_image_px
+            )
         _check_fits(order, item, prepared, most_bytes)
         run = Run(self._dispatcher, served, order.priority, order.deadline, clock)
         labels = await self._labels(order, item, prepared, clock)
@@ -112,14 +117,29 @@ class Translation:
             at = f"targets[{number}]"
             look = await self._look(run, prepared, target.style, f"{at}.style")
             rows.append(targets.row(target, prepared, served, labels, look, at))
-        pixels = await _through(run, [(row.stage, row.tensors) for row in rows])
+        pixels = await self._painted(run, prepared, [(row.stage, row.tensors) for row in rows])
         backs = {
             number: (row.back, {**row.tensors, "source": pixels[number]})
             for number, row in enumerate(rows)
             if row.back is not None
         }
-        returned = dict(zip(backs, await _through(run, list(backs.values())), strict=True))
-        return await loop.run_in_executor(self._codec, _rendered, order, prepared, rows, pixels, returned)
+        returned = dict(zip(backs, await self._painted(run, prepared, list(backs.values())), strict=True))
+        calls.made(served.card.name, len(rows))
+        with traces.step("encode"):
+            return await loop.run_in_executor(self._codec, _rendered, order, prepared, rows, pixels, returned)
+
+    async def _painted(self, run: Run, prepared: Prepared, rows: Sequence[Asked]) -> list[Pixels]:
+        """Run rows through their stages, whole or in tiles."""
+        tiling = prepared.fitting.tiling
+        if tiling is None:
+            return await _through(run, rows)
+        loop, mosaics = asyncio.get_running_loop(), [Mosaic(tiling) for _ in rows]
+        for top in tiling.tops:
+            cut = [one for row in rows for one in _cut(tiling, row, prepared.tensors, top)]
+            made = await _through(run, cut)
+            tiles = [made[at : at + len(tiling.lefts)] for at in range(0, len(made), len(tiling.lefts))]
+            await loop.run_in_executor(self._codec, _add, mosaics, tiles)
+        return [mosaic.pixels for mosaic in mosaics]
 
     async def _labels(self, order: Order, item: Item, prepared: Prepared, clock: Clock) -> Mapping[str, float]:
         """Give the source's labels: those that were told, or else those that the card's classifier measures."""
@@ -168,6 +188,10 @@ class Translation:
         stage = targets.stage_of(run.served.card, run.served.card.translation.features.encoder_stage)
         if stage is None:
             raise Refused("EXAMPLE_NOT_SUPPORTED", f"{run.served.card.name} has no encoder for examples")
+        if prepared.fitting.tiling:
+            raise invalid(f"{at}.example", "not together with FIT_MODE_TILE: instances are measured in whole images")
+        if style.example.data_size:
+            raise invalid(f"{at}.example.data_size", "parts follow for the source's image only")
         loop = asyncio.get_running_loop()
         pixels = await loop.run_in_executor(
             self._codec, images.decode, style.example, f"{at}.example", self._max_image_px
@@ -183,7 +207,7 @@ class Translation:
         return np.asarray(found["features"][0], dtype=np.float32)
 
 
-async def _through(run: Run, rows: Sequence[tuple[model_pb2.Stage, Mapping[str, Tensor]]]) -> list[Pixels]:
+async def _through(run: Run, rows: Sequence[Asked]) -> list[Pixels]:
     """Run rows through their stages, those of one stage in batches together."""
     results: dict[int, Pixels] = {}
 
@@ -206,6 +230,19 @@ async def _through(run: Run, rows: Sequence[tuple[model_pb2.Stage, Mapping[str, 
         )
     )
     return [results[number] for number in range(len(rows))]
+
+
+def _cut(tiling: Tiling, row: Asked, planes: Collection[str], top: int) -> list[Asked]:
+    """Make a row of tiles of a row's planes; what else it brings goes with each of them."""
+    stage, tensors = row
+    names = [name for name in tensors if name in planes]
+    tiles = zip(*(tiling.row(tensors[name], top) for name in names), strict=True)
+    return [(stage, {**tensors, **dict(zip(names, tile, strict=True))}) for tile in tiles]
+
+
+def _add(mosaics: Sequence[Mosaic], rows: Sequence[Sequence[Pixels]]) -> None:
+    for mosaic, row in zip(mosaics, rows, strict=True):
+        mosaic.add(row)
 
 
 def _rendered(

@@ -214,6 +214,31 @@ def raw(numbers: np.ndarray) -> pb.MapInput:
     return pb.MapInput(data=numbers.tobytes(), raw_height=height, raw_width=width, raw_bytes=numbers.itemsize)
 
 
+def test_a_picture_in_tiles_is_nearly_as_in_one_piece(stub: Any) -> None:
+    case = TRANSLATORS["pix2pix-resnet"]
+    small = Image.open(TRANSLATORS["cyclegan"].path / "input_A.png").convert("RGB")
+    picture = np.asarray(small.resize((640, 448), Image.Resampling.BICUBIC))
+    whole = analysis_service_pb2.ImageInput(data=picture.tobytes(), raw_height=448, raw_width=640)
+    source = pb.TranslationSource(image=whole)
+    [piece] = translate(stub, case, source, fit=pb.SourceFit(mode=translation_pb2.FIT_MODE_KEEP))
+    [tiled] = translate(stub, case, source, fit=pb.SourceFit(mode=translation_pb2.FIT_MODE_TILE))
+    assert (tiled.height, tiled.width, tiled.applied.height, tiled.applied.width) == (448, 640, 256, 256)
+    difference = np.abs(pixels(tiled) - pixels(piece))
+    # What a border makes up reaches 92 pixels into a tile; the weights are small there, and so is what is left of it.
+    assert difference.mean() < 0.15
+    assert (difference > 1).mean() < 0.03
+    # The corners are of one tile each, and its borders are far away.
+    for corner in (difference[:160, :160], difference[-160:, :160], difference[-160:, -160:]):
+        assert corner.max() <= 1
+    assert pixels(piece).std() > 50
+
+
+def test_tiles_are_refused_where_norms_take_statistics_of_the_image(stub: Any) -> None:
+    source = pb.TranslationSource(image=image((TRANSLATORS["cyclegan"].path / "input_A.png").read_bytes()))
+    with pytest.raises(grpc.RpcError, match=r"translation\.sizes\.tiles"):
+        translate(stub, TRANSLATORS["cyclegan"], source, fit=pb.SourceFit(mode=translation_pb2.FIT_MODE_TILE))
+
+
 def test_images_in_one_batch_are_as_alone(stub: Any) -> None:
     rng = np.random.default_rng(0)
     for model in ("stargan", "cyclegan", "pix2pix", "pix2pixhd-rgb"):

@@ -12,15 +12,13 @@ import tritonclient.grpc as tritonclient
 
 from tests.pellucid_triton.inference import infer, rows
 
-_RUN = "import sys, typer; from pellucid_triton import commands; typer.run(getattr(commands, sys.argv.pop(1)))"
-
 
 def _is_gateway(process: psutil.Process) -> bool:
     return process.cmdline()[1:] == ["-m", "tests.pellucid_triton.stand_in_gateway"]
 
 
 def _command(name: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-c", _RUN, name, *arguments]
+    return [sys.executable, "-m", "pellucid_client", name, *arguments]
 
 
 @pytest.mark.stack
@@ -42,8 +40,15 @@ def test_triton_prints_one_json_line_when_ready_and_ends_cleanly(small_repositor
 
 
 @pytest.mark.stack
-def test_up_runs_both_restarts_a_killed_gateway_and_ends_cleanly(small_repository: Path) -> None:
-    stand_in = ["--gateway-module", "tests.pellucid_triton.stand_in_gateway", "--address", "127.0.0.1:0"]
+def test_up_runs_everything_restarts_a_killed_gateway_and_ends_cleanly(small_repository: Path) -> None:
+    stand_in = [
+        "--gateway-module",
+        "tests.pellucid_triton.stand_in_gateway",
+        "--address",
+        "127.0.0.1:0",
+        "--edge",
+        "127.0.0.1:0",
+    ]
     command = _command("up", "--repository", str(small_repository), *stand_in, "--json")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as launcher:
         assert launcher.stdout is not None
@@ -61,13 +66,13 @@ def test_up_runs_both_restarts_a_killed_gateway_and_ends_cleanly(small_repositor
         launcher.terminate()
         stopped = [line.split()[1] for line in launcher.stderr if "is stopped" in line]
     assert launcher.returncode == 0
-    assert stopped == ["gateway", "triton"]
+    assert stopped == ["edge", "gateway", "triton"]
     assert [process for process in family if process.is_running()] == []
 
 
 @pytest.mark.parametrize("name", ["triton", "up"])
 def test_a_missing_repository_is_an_error_in_one_line(name: str, tmp_path: Path) -> None:
-    command = _command(name, "--repository", str(tmp_path / "none"))
+    command = _command(name, *(["--edge", ""] if name == "up" else []), "--repository", str(tmp_path / "none"))
     ended = subprocess.run(command, capture_output=True, text=True)
     assert ended.returncode == 1
     assert ended.stderr == f"error: repository: {tmp_path / 'none'} is not a directory\n"
@@ -76,9 +81,13 @@ def test_a_missing_repository_is_an_error_in_one_line(name: str, tmp_path: Path)
 @pytest.mark.parametrize(
     ("name", "arguments", "error"),
     [
-        ("up", ["--address", "50051"], "address: '50051' is not host:port"),
-        ("up", ["--address", "192.0.2.1:0"], "address: 192.0.2.1:0 cannot be listened on: "),
-        ("up", ["--address", "no-such-host.invalid:0"], "address: no-such-host.invalid:0 cannot be listened on: "),
+        ("up", ["--edge", "", "--address", "50051"], "address: '50051' is not host:port"),
+        ("up", ["--edge", "", "--address", "192.0.2.1:0"], "address: 192.0.2.1:0 cannot be listened on: "),
+        (
+            "up",
+            ["--edge", "", "--address", "no-such-host.invalid:0"],
+            "address: no-such-host.invalid:0 cannot be listened on: ",
+        ),
         pytest.param("triton", ["--host", "192.0.2.1"], "address: 192.0.2.1:", marks=pytest.mark.stack),
     ],
 )
@@ -96,7 +105,7 @@ def test_an_address_that_cannot_be_is_an_error_in_one_line(
 def test_up_names_a_port_in_use_before_it_starts_anything(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
-        command = _command("up", "--repository", str(tmp_path), "--address", f"127.0.0.1:{port}")
+        command = _command("up", "--repository", str(tmp_path), "--address", f"127.0.0.1:{port}", "--edge", "")
         ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stderr) == (1, f"error: port {port} is in use on 127.0.0.1\n")
 

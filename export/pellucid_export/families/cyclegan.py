@@ -7,6 +7,7 @@ model of two directions; downloads are one generator, one direction.
 from dataclasses import dataclass
 from pathlib import Path
 
+from pellucid.v1.model_pb2 import Model
 from pellucid.v1.translation_pb2 import Direction
 from pellucid_export import checkpoints
 from pellucid_export.errors import CheckpointError, FamilyError
@@ -24,12 +25,14 @@ class Options(image_translator.Options):
     """What can be chosen at export.
 
     `epoch` is which files of a folder are read. `domain_a` and `domain_b` name a folder's directions: horse and zebra
-    make horse2zebra and zebra2horse; without them they are AtoB and BtoA.
+    make horse2zebra and zebra2horse; without them they are AtoB and BtoA. `tiles` permits pictures in tiles although
+    norms then take the statistics of each; networks with norms of training, or none, permit them anyway.
     """
 
     epoch: str = "latest"
     domain_a: str = ""
     domain_b: str = ""
+    tiles: bool = False
 
 
 def load(path: Path, options: Options) -> Network:
@@ -40,13 +43,13 @@ def load(path: Path, options: Options) -> Network:
     if options.domain_a:
         raise FamilyError("options 'domain_a' and 'domain_b' name the directions of a folder with two networks")
     translator = image_translator.read(path, options)
-    return Network((translator.stage("translator"),), translator.card(), checkpoints.digest(translator.state))
+    return Network((translator.stage("translator"),), _card(translator, options), checkpoints.digest(translator.state))
 
 
 def _both_ways(folder: Path, options: Options, names: tuple[str, str]) -> Network:
     there, back = (_read(folder, f"{options.epoch}_net_{network}.pth", options) for network in ("G_A", "G_B"))
-    card = there.card()
-    if card != back.card():
+    card = _card(there, options)
+    if card != _card(back, options):
         raise CheckpointError(
             f"{folder.name}: G_A is a {there.generator} and G_B a {back.generator}, or they differ in norm or dropout;"
             " two networks of one training are alike"
@@ -60,6 +63,15 @@ def _both_ways(folder: Path, options: Options, names: tuple[str, str]) -> Networ
     weights = {f"G_A.{name}": tensor for name, tensor in there.state.items()}
     weights |= {f"G_B.{name}": tensor for name, tensor in back.state.items()}
     return Network((back.stage(_B_TO_A), there.stage(_A_TO_B)), card, checkpoints.digest(weights))
+
+
+def _card(translator: ImageTranslator, options: Options) -> Model:
+    card = translator.card()
+    is_local = not translator.is_fixed and (
+        options.statistics == "running" or translator.generator.layout.norm == "none"
+    )
+    card.translation.sizes.tiles = options.tiles or is_local
+    return card
 
 
 def _read(folder: Path, name: str, options: Options) -> ImageTranslator:

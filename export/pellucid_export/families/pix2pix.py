@@ -13,13 +13,24 @@ from pellucid_export.networks import image_translator
 
 @dataclass(frozen=True)
 class Options(image_translator.Options):
-    """What can be chosen at export."""
+    """What can be chosen at export.
+
+    `tiles` permits pictures in tiles although these differ from each other: norms take the statistics of a tile, and a
+    U-Net sees no more of the picture. ResNets with norms of training, or none, permit them anyway.
+    """
+
+    tiles: bool = False
 
 
 def load(path: Path, options: Options) -> Network:
     """Read a generator, U-Net or ResNet, whose weights tell all its sizes."""
     translator = image_translator.read(path, options)
-    return Network((translator.stage("translator"),), translator.card(), checkpoints.digest(translator.state))
+    card = translator.card()
+    is_local = not translator.is_fixed and (
+        options.statistics == "running" or translator.generator.layout.norm == "none"
+    )
+    card.translation.sizes.tiles = options.tiles or is_local
+    return Network((translator.stage("translator"),), card, checkpoints.digest(translator.state))
 
 
 FAMILY = Family(

@@ -51,7 +51,8 @@ class Options:
     `label_nc`: the number of labels, 0 where the source is an image. -1 takes what edges and features leave of the
     network's planes, and an image where there are 3 planes and no features. `no_instance`: whether it was trained
     without edges. `epoch`: which files of a folder are read. `height` and `width`: the usual size; 0 stands for 512 x
-    1024, or 1024 x 2048 of a local enhancer.
+    1024, or 1024 x 2048 of a local enhancer. `tiles`: whether scenes may be translated in tiles of that size, although
+    norms then take the statistics of each.
     """
 
     pixels: Pixels = "uint8"
@@ -60,6 +61,7 @@ class Options:
     epoch: str = "latest"
     height: int = 0
     width: int = 0
+    tiles: bool = False
 
 
 class Planes(NamedTuple):
@@ -130,7 +132,7 @@ def load(path: Path, options: Options) -> Network:
         stages.insert(0, _measuring(checkpoint.encoder, height, width))
     return Network(
         stages=tuple(stages),
-        card=_card(checkpoint, planes, size, multiple),
+        card=_card(checkpoint, planes, size, multiple, options),
         weights_digest=checkpoints.digest(checkpoint.weights),
         assets={CLUSTERS: clusters_file.to_json(checkpoint.clusters)} if checkpoint.clusters else {},
     )
@@ -210,7 +212,7 @@ def _instances(height: Length, width: Length) -> Tensor:
     return Tensor("instance_map", "int32", (height, width), low=0, high=MAX_INSTANCES - 1)
 
 
-def _card(checkpoint: Checkpoint, planes: Planes, size: tuple[int, int], multiple: int) -> Model:
+def _card(checkpoint: Checkpoint, planes: Planes, size: tuple[int, int], multiple: int, options: Options) -> Model:
     is_cityscapes = planes.labels == len(cityscapes.LABELS)
     label_map = LabelMapInput(
         count=planes.labels,
@@ -231,6 +233,7 @@ def _card(checkpoint: Checkpoint, planes: Planes, size: tuple[int, int], multipl
         max_px=MAX_PX,
         default_fit=FIT_MODE_NEAREST,
         resampling=RESAMPLING_BICUBIC,
+        tiles=options.tiles,
     )
     return Model(
         task=TASK_TRANSLATE,

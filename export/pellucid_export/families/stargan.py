@@ -53,7 +53,8 @@ class Options:
     order), separated by commas. `dataset` says which of them the network has; "auto" takes what has its number of
     labels. `image_size` is the usual height and width. `center_crop` is the side of the square that the official code
     cuts out of an image first; -1 stands for 178 where there are attributes, as in CelebA, and for 0, none, otherwise.
-    `source_classifier` is the served model, `models/NAME`, that says which attributes an image has.
+    `source_classifier` is the served model, `models/NAME`, that says which attributes an image has. `tiles` permits
+    images in tiles although each is then normalised, and labelled from its own borders.
     """
 
     pixels: Pixels = "uint8"
@@ -63,6 +64,7 @@ class Options:
     image_size: int = 128
     center_crop: int = _BY_DATASET
     source_classifier: str = ""
+    tiles: bool = False
 
 
 class Translator(nn.Module):
@@ -176,6 +178,7 @@ def _card(domains: Domains, options: Options) -> Model:
                 max_px=LARGEST_SIZE**2,
                 default_fit=FIT_MODE_PAD,
                 resampling=RESAMPLING_BILINEAR,
+                tiles=options.tiles,
                 center_crop=by_dataset if options.center_crop == _BY_DATASET else options.center_crop,
             ),
             domains=domains,

@@ -239,3 +239,35 @@ async def test_a_lost_backend_is_every_items_own_status(shop: Gateway) -> None:
     shop.backend.reachable = False
     responses = await answers(shop, start(), item(png(1, 1, 1)), item(png(1, 1, 1)))
     assert [one.error.code for one in responses] == [grpc.StatusCode.UNAVAILABLE.value[0]] * 2
+
+
+def raw_scene(height: int, width: int) -> pb.StreamTranslateRequest:
+    raw = pb.MapInput(data=bytes(height * width * 2), raw_height=height, raw_width=width, raw_bytes=2)
+    source = pb.TranslationSource(scene=pb.Scene(label_map=raw, instance_map=raw))
+    return pb.StreamTranslateRequest(item=pb.TranslationItem(source=source))
+
+
+async def test_maps_come_in_one_message_whose_limit_is_told(shop: Gateway) -> None:
+    # 2 bytes a pixel, twice: 1024 x 1024 pixels are 4 MiB, and the message is a little more.
+    shop.catalog.serving("models/town").card.translation.sizes.max_px = 2**21
+    responses = await answers(shop, start("town"), raw_scene(1000, 1024), raw_scene(8, 8))
+    assert [one.index for one in responses if one.last and not one.HasField("error")] == [0, 1]
+    told = await refused(shop.translation.StreamTranslate(sent([start("town"), raw_scene(1024, 1024)])))
+    assert told.code == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "4194304" in told.message
+
+
+async def test_a_map_as_png_is_far_below_the_limit(shop: Gateway) -> None:
+    shop.catalog.serving("models/town").card.translation.sizes.max_px = 2**21
+    instances = np.zeros((1024, 2048), np.uint16)
+    for number in range(4):
+        instances[256 * number : 256 * number + 128] = 26_000 + number
+    buffer, labels = io.BytesIO(), io.BytesIO()
+    Image.fromarray(instances).save(buffer, "PNG")
+    Image.fromarray((instances > 0).astype(np.uint8)).save(labels, "PNG")
+    scene = pb.Scene(label_map=pb.MapInput(data=labels.getvalue()), instance_map=pb.MapInput(data=buffer.getvalue()))
+    scene.edits.add(remove=pb.Remove(instance=26_003))
+    request = pb.StreamTranslateRequest(item=pb.TranslationItem(source=pb.TranslationSource(scene=scene)))
+    assert request.ByteSize() < 2**16
+    responses = await answers(shop, start("town"), request)
+    assert responses[0].images.images[0].data_size == 1024 * 2048 * 3
