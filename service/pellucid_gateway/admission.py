@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pellucid_gateway.errors import Overloaded
 from pellucid_gateway.identity.caller import current
+from pellucid_gateway.identity.quotas import Quotas
 from pellucid_gateway.limit import Limit
 
 RETRY_AFTER_S = 0.2
@@ -28,6 +29,7 @@ class Admission:
     """
 
     def __init__(self, max_calls: int, max_images: int, max_bytes: int):
+        self.quotas = Quotas()
         self.calls = Limit("calls", max_calls)
         self.images = Limit("images", max_images)
         self.bytes = Limit("bytes", max_bytes)
@@ -45,6 +47,8 @@ class Admission:
         caller = current.get().name
         try:
             with _held(self.images, caller, images), _held(self.bytes, caller, size):
+                # Last, so that who is refused for want of room pays nothing.
+                self.quotas.take(current.get(), images)
                 yield
         finally:
             self._admit()

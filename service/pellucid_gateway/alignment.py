@@ -20,7 +20,7 @@ from pellucid_gateway.images import Pixels
 Points = NDArray[np.complex128]
 """Left eye as one sees it, right eye and middle of the mouth: x + iy from the middle of the first pixel."""
 
-HEIGHT, WIDTH = 218, 178
+SIZE = HEIGHT, WIDTH = 218, 178
 PLACES: Points = np.array([69.745 + 111j, 107.237 + 111j, 88.432 + 152.514j])
 
 _MOST_SIDE = 1024

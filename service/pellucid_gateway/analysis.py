@@ -14,6 +14,7 @@ from pellucid_gateway.catalog import Catalog, ServedVersion
 from pellucid_gateway.clock import Clock
 from pellucid_gateway.dispatch import Dispatcher, Work
 from pellucid_gateway.errors import InferenceFailed, InvalidRequest
+from pellucid_gateway.identity.caller import current
 from pellucid_gateway.jobs import check_task
 from pellucid_gateway.telemetry import calls
 
@@ -73,6 +74,7 @@ class Analysis:
 
     async def streamed(self, batch: Batch, clock: Clock) -> list[Labelled]:
         """Label one message of a stream, as soon as there is room for it."""
+        await self._admission.quotas.wait(current.get(), len(batch.images))
         async with self._admission.wait_for(len(batch.images), batch.held_bytes):
             return await self._label(batch, clock)
 

@@ -22,7 +22,15 @@ from pellucid_gateway import axis_sets
 from pellucid_gateway.axis_sets import AxisTable
 from pellucid_gateway.backends.base import Backend, ModelConfig, Served
 from pellucid_gateway.chain import IMAGE, Chain, chain_of
-from pellucid_gateway.errors import BackendUnreachable, GatewayError, ModelUnavailable, NotFound, Refused
+from pellucid_gateway.errors import (
+    BackendUnreachable,
+    GatewayError,
+    ModelUnavailable,
+    NotFound,
+    PermissionDenied,
+    Refused,
+)
+from pellucid_gateway.identity.caller import current
 from pellucid_gateway.manifest import Manifest, Verdict
 
 CARD_PARAMETER = "pellucid.card"
@@ -86,12 +94,24 @@ class Catalog:
         """All models by name (`models/{model}`), the unavailable too."""
         return self._entries
 
+    @property
+    def permitted(self) -> Mapping[str, Entry]:
+        """The models that the current caller may use, by name."""
+        may_use = current.get().may_use
+        return {name: entry for name, entry in self._entries.items() if may_use(name)}
+
     def find(self, name: str) -> Entry:
-        """Find a model, available or not. Raises NotFound."""
+        """Find a model, available or not. Raises NotFound.
+
+        Raises PermissionDenied where the current caller may not use a model of this name, be there one or not.
+        """
+        caller = current.get()
+        if not caller.may_use(name):
+            raise PermissionDenied(f"{caller.name} may not use {name}")
         if name not in self._entries:
             if not self.reachable:
                 raise BackendUnreachable("Triton cannot be reached, and its models are not known")
-            raise NotFound("model", name, list(self._entries))
+            raise NotFound("model", name, list(self.permitted))
         return self._entries[name]
 
     def serving(self, name: str, version: str = "") -> ServedVersion:

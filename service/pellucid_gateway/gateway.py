@@ -13,6 +13,12 @@ from pellucid_gateway.analysis import Analysis
 from pellucid_gateway.backends.base import Backend
 from pellucid_gateway.catalog import Catalog
 from pellucid_gateway.dispatch import Dispatcher
+from pellucid_gateway.identity.anonymous import takes_anonymous
+from pellucid_gateway.identity.authenticator import Authenticator
+from pellucid_gateway.identity.callers import Callers
+from pellucid_gateway.identity.signing_keys import SigningKeys
+from pellucid_gateway.identity.tokens import TokenVerifier
+from pellucid_gateway.rpc.credentials import server_credentials
 from pellucid_gateway.rpc.server import Server
 from pellucid_gateway.settings import Settings
 from pellucid_gateway.synthesis import Synthesis
@@ -21,6 +27,8 @@ from pellucid_gateway.telemetry.admin import AdminServer
 from pellucid_gateway.telemetry.channelz import channelz_server
 from pellucid_gateway.telemetry.facts import Facts
 from pellucid_gateway.translation import Translation
+
+CALLERS_INTERVAL_S = 1.0
 
 _log = structlog.get_logger()
 
@@ -37,13 +45,17 @@ class Gateway:
         self._codec = images.executor(settings.encoder_threads)
         shared = (self._codec, self.admission)
         analysis = Analysis(self.catalog, self.dispatcher, *shared, settings.max_image_px)
+        self.callers = Callers(settings.callers_file)
+        self._signing_keys = SigningKeys(settings.jwt_jwks) if settings.jwt_jwks else None
         self.server = Server(
             settings.address,
             self.catalog,
             self.admission,
+            self._authenticator(),
             Synthesis(self.catalog, self.dispatcher, *shared, settings.stream_window, settings.style_cache_bytes),
             analysis,
             Translation(self.catalog, self.dispatcher, analysis, *shared, settings.max_image_px),
+            _credentials(settings),
         )
         self.port = self.server.port
         self.draining = False
@@ -54,9 +66,16 @@ class Gateway:
         """Look at what there is to serve, and serve it."""
         metrics.build(version("pellucid"))
         await self.catalog.refresh()
+        if self._signing_keys:
+            await self._signing_keys.refresh()
         self._report()
         await self.server.start()
-        self._watch = asyncio.create_task(self.catalog.watch(self.settings.catalog_interval_s, self._report))
+        watches = [
+            self.catalog.watch(self.settings.catalog_interval_s, self._report),
+            self.callers.watch(CALLERS_INTERVAL_S),
+            *([self._signing_keys.watch()] if self._signing_keys else []),
+        ]
+        self._watches = [asyncio.create_task(watch) for watch in watches]
         await self._show()
         _log.info(
             "serving",
@@ -82,6 +101,13 @@ class Gateway:
             settings=self.settings.model_dump(),
         )
 
+    def _authenticator(self) -> Authenticator:
+        told = self.settings
+        keys = self._signing_keys
+        tokens = TokenVerifier(told.jwt_issuer, told.jwt_audience, keys, told.jwt_leeway_s) if keys else None
+        anonymous = takes_anonymous(told.address, told.callers_file is not None, told.allow_anonymous)
+        return Authenticator(self.callers, tokens, anonymous)
+
     def _report(self) -> None:
         self.server.report_health()
         metrics.catalog(entry.card for entry in self.catalog.entries.values())
@@ -102,7 +128,8 @@ class Gateway:
         """Take no new calls, give those under way the time that the settings name, and let go of everything."""
         _log.info("draining", grace_s=self.settings.drain_s)
         self.draining = True
-        self._watch.cancel()
+        for watch in self._watches:
+            watch.cancel()
         await self.server.drain(self.settings.drain_s)
         await self.dispatcher.close()
         await self.backend.close()
@@ -111,3 +138,9 @@ class Gateway:
             await self._channelz.stop(None)
         if self._admin:
             await asyncio.to_thread(self._admin.stop)
+
+
+def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
+    if not (settings.tls_certificate and settings.tls_key):
+        return None
+    return server_credentials(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)

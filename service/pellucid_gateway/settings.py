@@ -1,8 +1,10 @@
 """Settings of the gateway, from the environment."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Self
 
 from annotated_types import Ge, Gt
+from pydantic import model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Positive = Annotated[int, Gt(0)]
@@ -65,5 +67,44 @@ class Settings(BaseSettings):
     channelz_address: str = ""
     """Where grpc.channelz is served, `host:port` on loopback; empty for nowhere."""
 
+    callers_file: Path | None = None
+    """YAML file of callers: their keys, subjects and certificates, permissions and quotas. Taken up when it changes."""
+
+    allow_anonymous: bool = False
+    """Whether those who show no credential are served. On loopback without callers they are in any case."""
+
+    jwt_issuer: str = ""
+    """Issuer (`iss`) of the tokens that are taken; without one none are."""
+
+    jwt_audience: str = ""
+    """Audience (`aud`) that tokens must be for."""
+
+    jwt_jwks: str = ""
+    """The issuer's signing keys, a JWK set: a file or an https URL."""
+
+    jwt_leeway_s: Annotated[float, Ge(0)] = 30.0
+    """Seconds that the issuer's clock may differ."""
+
+    tls_certificate: Path | None = None
+    """PEM file of the gateway's certificate chain; replaced without a restart, as are the key and the authorities."""
+
+    tls_key: Path | None = None
+    """PEM file of the certificate's private key."""
+
+    tls_client_ca: Path | None = None
+    """PEM file of the authorities of which every client must show a certificate. Default: none is asked for."""
+
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
+
+    @model_validator(mode="after")
+    def _check_identity(self) -> Self:
+        if len({bool(self.jwt_issuer), bool(self.jwt_audience), bool(self.jwt_jwks)}) > 1:
+            raise ValueError("jwt_issuer, jwt_audience and jwt_jwks are needed together")
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            raise ValueError("tls_certificate and tls_key are needed together")
+        if self.tls_client_ca and not self.tls_certificate:
+            raise ValueError("tls_client_ca needs tls_certificate and tls_key")
+        if self.jwt_issuer and not self.callers_file:
+            raise ValueError("jwt_issuer needs callers_file, which says what tokens may do")
+        return self

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pellucid.v1 import model_pb2, translation_service_pb2
-from pellucid_gateway import fitting, images, maps, scenes
+from pellucid_gateway import alignment, fitting, images, maps, scenes
+from pellucid_gateway.alignment import Aligner
 from pellucid_gateway.backends.base import Tensor
 from pellucid_gateway.errors import GatewayError, invalid
 from pellucid_gateway.fitting import Fitting
@@ -56,7 +57,8 @@ def held_bytes(
         sent, pixel_bytes = source.ByteSize(), SCENE_BYTES
     px, row_bytes = max(height * width, min(fit.center_crop**2, max_px)), 0
     # Which way up an image is shows when it is decoded; what cannot be fitted is refused then, too.
-    for size in ((height, width), (width, height)):
+    sizes = (alignment.SIZE,) if fit.align else ((height, width), (width, height))
+    for size in sizes:
         with suppress(GatewayError):
             fitted = fitting.plan(size, fit, card, max_px)
             px = max(px, fitted.whole[0] * fitted.whole[1])
@@ -70,17 +72,22 @@ def prepare(
     card: model_pb2.Model,
     at: str,
     max_px: int,
+    aligner: Aligner,
 ) -> Prepared:
-    """Decode a source, edit its objects, and fit it. Raises InvalidRequest or Refused."""
+    """Decode a source, align its face or edit its objects, and fit it. Raises InvalidRequest or Refused."""
     takes_scenes = card.translation.HasField("label_map")
     if source.HasField("scene") != takes_scenes:
         wanted = "scene" if takes_scenes else "image"
         raise invalid(
             f"{at}.source", f"{card.name} takes {'a scene' if takes_scenes else 'an image'}: give {at}.{wanted}"
         )
+    if takes_scenes and fit.align:
+        raise invalid("fit.align", f"{card.name} takes scenes, and only images have faces to align")
     if takes_scenes:
         return _scene(source.scene, fit, card, f"{at}.scene", max_px)
     pixels = images.decode(source.image, f"{at}.image", max_px)
+    if fit.align:
+        pixels = aligner.align(pixels, f"{at}.image")
     size = pixels.shape[0], pixels.shape[1]
     fitted = fitting.plan(size, fit, card, max_px)
     shown = images.grey(pixels) if card.translation.grey else pixels

@@ -18,6 +18,7 @@ from pellucid_gateway.chain import IMAGE
 from pellucid_gateway.clock import Clock
 from pellucid_gateway.dispatch import Dispatcher
 from pellucid_gateway.errors import InvalidRequest, invalid
+from pellucid_gateway.identity.caller import current
 from pellucid_gateway.jobs import Job
 from pellucid_gateway.mapping import NOTHING_MAPPED, Mapper
 from pellucid_gateway.plans import Draft, Plan, is_light
@@ -108,7 +109,7 @@ class Synthesis:
         drafts = plan.drafts(size)
         try:
             while draft := await _off_loop(light, lambda: next(drafts, None)):
-                yield asyncio.ensure_future(self._render(run, plan, draft, light))
+                yield asyncio.ensure_future(self._paced(run, plan, draft, light))
         except InvalidRequest as error:
             refused: Pending = asyncio.get_running_loop().create_future()
             refused.set_exception(error)
@@ -120,6 +121,11 @@ class Synthesis:
         affordable = max(1, self._admission.bytes.most // STREAMS_AT_ONCE // _slice_bytes(plan, 1))
         size = min(plan.served.card.max_batch_size, affordable)
         return size, min(self._window, max(1, affordable // size))
+
+    async def _paced(self, run: Run, plan: Plan, draft: Draft, light: bool) -> list[image_pb2.Image]:
+        """Render a slice as soon as the caller's quota has its images; what is ready before is handed out meanwhile."""
+        await self._admission.quotas.wait(current.get(), len(draft.origins))
+        return await self._render(run, plan, draft, light)
 
     async def _render(self, run: Run, plan: Plan, draft: Draft, light: bool) -> list[image_pb2.Image]:
         mapped = await self._mapper.map(draft.leaves, run) if plan.served.chain.mapping else NOTHING_MAPPED

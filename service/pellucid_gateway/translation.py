@@ -15,6 +15,7 @@ import numpy as np
 from pellucid.v1 import image_pb2, model_pb2, translation_service_pb2
 from pellucid_gateway import domains, images, latents, looks, targets
 from pellucid_gateway.admission import Admission
+from pellucid_gateway.alignment import Aligner
 from pellucid_gateway.analysis import Analysis
 from pellucid_gateway.backends.base import Tensor
 from pellucid_gateway.catalog import Catalog, ServedVersion
@@ -22,6 +23,7 @@ from pellucid_gateway.chain import IMAGE
 from pellucid_gateway.clock import Clock
 from pellucid_gateway.dispatch import Dispatcher
 from pellucid_gateway.errors import InvalidRequest, Refused, Violation, invalid
+from pellucid_gateway.identity.caller import current
 from pellucid_gateway.images import Pixels
 from pellucid_gateway.jobs import check_task
 from pellucid_gateway.looks import Looks
@@ -80,6 +82,7 @@ class Translation:
         self._codec = codec
         self._admission = admission
         self._max_image_px = max_image_px
+        self._aligner = Aligner()
 
     def translator(self, model: str, version: str) -> ServedVersion:
         """Find a translator. Raises NotFound, ModelUnavailable or Refused."""
@@ -98,6 +101,7 @@ class Translation:
 
     async def streamed(self, order: Order, item: Item, clock: Clock) -> Made:
         """Translate a stream's source that there is room for."""
+        await self._admission.quotas.wait(current.get(), len(item.targets))
         return await self._translate(order, item, clock, self._admission.bytes.most)
 
     def _held_bytes(self, order: Order, item: Item) -> int:
@@ -107,7 +111,7 @@ class Translation:
         served, loop = order.served, asyncio.get_running_loop()
         with traces.step("decode"):
             prepared = await loop.run_in_executor(
-                self._codec, prepare, item.source, order.fit, served.card, item.at, self._max_image_px
+                self._codec, prepare, item.source, order.fit, served.card, item.at, self._max_image_px, self._aligner
             )
         _check_fits(order, item, prepared, most_bytes)
         run = Run(self._dispatcher, served, order.priority, order.deadline, clock)

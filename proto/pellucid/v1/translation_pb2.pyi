@@ -77,6 +77,30 @@ RESAMPLING_BICUBIC: Resampling.ValueType  # 2
 """Antialiased, as Pillow does it."""
 Global___Resampling: _TypeAlias = Resampling  # noqa: Y015
 
+class _Alignment:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AlignmentEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Alignment.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ALIGNMENT_UNSPECIFIED: _Alignment.ValueType  # 0
+    """Not at all."""
+    ALIGNMENT_CELEBA: _Alignment.ValueType  # 1
+    """As in CelebA's aligned images: turned, scaled and moved so that eyes and mouth come to their places in 178 x 218
+    pixels (width x height).
+    """
+
+class Alignment(_Alignment, metaclass=_AlignmentEnumTypeWrapper):
+    """How faces are brought into place."""
+
+ALIGNMENT_UNSPECIFIED: Alignment.ValueType  # 0
+"""Not at all."""
+ALIGNMENT_CELEBA: Alignment.ValueType  # 1
+"""As in CelebA's aligned images: turned, scaled and moved so that eyes and mouth come to their places in 178 x 218
+pixels (width x height).
+"""
+Global___Alignment: _TypeAlias = Alignment  # noqa: Y015
+
 @_typing.final
 class Translation(_message.Message):
     """What a translator takes and can be told."""

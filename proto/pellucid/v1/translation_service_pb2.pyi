@@ -433,6 +433,7 @@ class SourceFit(_message.Message):
     WIDTH_FIELD_NUMBER: _builtins.int
     CENTER_CROP_FIELD_NUMBER: _builtins.int
     OFFICIAL_FIELD_NUMBER: _builtins.int
+    ALIGN_FIELD_NUMBER: _builtins.int
     mode: _translation_pb2.FitMode.ValueType
     """Default: the card's."""
     height: _builtins.int
@@ -443,7 +444,11 @@ class SourceFit(_message.Message):
     center_crop: _builtins.int
     """Side of a square that is cut out of the middle first; beyond the image it is black. Default: nothing is cut."""
     official: _builtins.bool
-    """Fit as the official code does it: the card's center_crop, then the card's size. Not together with the others."""
+    """Fit as the official code does it: the card's center_crop, then the card's size. Not together with those above."""
+    align: _translation_pb2.Alignment.ValueType
+    """Bring the image's one face into place before all else, `official` too; the translation is of the aligned image.
+    Refused where there is no face or several, for scenes, and where the gateway has no detector of faces.
+    """
     def __init__(
         self,
         *,
@@ -452,10 +457,11 @@ class SourceFit(_message.Message):
         width: _builtins.int | None = ...,
         center_crop: _builtins.int | None = ...,
         official: _builtins.bool = ...,
+        align: _translation_pb2.Alignment.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_center_crop", b"_center_crop", "_height", b"_height", "_width", b"_width", "center_crop", b"center_crop", "height", b"height", "width", b"width"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_center_crop", b"_center_crop", "_height", b"_height", "_width", b"_width", "center_crop", b"center_crop", "height", b"height", "mode", b"mode", "official", b"official", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_center_crop", b"_center_crop", "_height", b"_height", "_width", b"_width", "align", b"align", "center_crop", b"center_crop", "height", b"height", "mode", b"mode", "official", b"official", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__center_crop: _TypeAlias = _typing.Literal["center_crop"]  # noqa: Y015
     _WhichOneofArgType__center_crop: _TypeAlias = _typing.Literal["_center_crop", b"_center_crop"]  # noqa: Y015

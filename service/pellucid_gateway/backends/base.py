@@ -13,12 +13,16 @@ Tensor = NDArray[np.generic]
 
 @dataclass(frozen=True)
 class Served:
-    """A version of a model as the backend sees it; `version` is empty for a model that has none loaded."""
+    """A version of a model as the backend sees it; `version` is empty for a model that has none loaded.
+
+    `share` is the part of the backend's replicas that have a ready version ready, above 0 and at most 1.
+    """
 
     model: str
     version: str
     ready: bool
     reason: str = ""
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,11 @@ class Backend(Protocol):
         """Whether an inference under way may be cancelled without harm to others."""
         ...
 
+    @property
+    def replica_count(self) -> int:
+        """How many replicas share the work, at least 1."""
+        ...
+
     async def served(self) -> list[Served]:
         """List all models and versions in the repository, ready or not."""
         ...
@@ -76,6 +85,13 @@ class Backend(Protocol):
         """Compute one batch: the outputs by name, each (N, ...), perhaps read-only.
 
         Raises ModelUnavailable, Overloaded, DeadlineExceeded or InferenceFailed.
+        """
+        ...
+
+    async def load(self, model: str) -> None:
+        """Load what the repository has of a model now; versions that serve keep serving meanwhile.
+
+        Raises ModelUnavailable where it cannot be loaded: what served before then serves still.
         """
         ...
 

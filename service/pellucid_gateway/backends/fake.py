@@ -28,24 +28,27 @@ def measure(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
 class FakeBackend:
     """Models given as functions.
 
-    `delay_s`, `failure` and `reachable` may be set while it serves, and a model `held` until an event; `batches` keeps
-    what came.
+    `delay_s`, `failure`, `reachable` and `versions` (of models that have others than version 1) may be set while it
+    serves, and a model `held` until an event; `batches` and `loads` keep what came.
     """
 
     cancels_safely = True
+    replica_count = 1
 
     def __init__(self, models: Mapping[str, tuple[ModelConfig, Compute]]):
         self.models = dict(models)
         self.batches: list[Inference] = []
+        self.loads: list[str] = []
+        self.versions: dict[str, tuple[str, ...]] = {}
         self.delay_s = 0.0
         self.held: dict[str, asyncio.Event] = {}
         self.failure: GatewayError | None = None
         self.reachable = True
 
     async def served(self) -> list[Served]:
-        """List the models, each with version 1."""
+        """List the models, each with its versions."""
         self._check_reachable()
-        return [Served(name, "1", ready=True) for name in self.models]
+        return [Served(name, v, ready=True) for name in self.models for v in self.versions.get(name, ("1",))]
 
     async def config(self, model: str) -> ModelConfig:
         """Give the model's configuration as it was given."""
@@ -64,6 +67,13 @@ class FakeBackend:
         if inference.model not in self.models:
             raise ModelUnavailable(inference.model, "unknown model")
         return self.models[inference.model][1](inference.inputs)
+
+    async def load(self, model: str) -> None:
+        """Note that the model was to be loaded, or raise `failure`."""
+        self._check_reachable()
+        if self.failure is not None:
+            raise self.failure
+        self.loads.append(model)
 
     async def close(self) -> None:
         """Do nothing."""

@@ -20,8 +20,12 @@ from pellucid_gateway.errors import (
     ModelUnavailable,
     Overloaded,
 )
+from pellucid_gateway.telemetry import traces
 
 RETRY_AFTER_S = 0.5
+LOAD_TIMEOUT_S = 600.0
+"""Seconds that loading a model may take: some providers compile it first."""
+
 FIRST_SAFE_CANCELLATION = (2, 57)
 """First Triton that survives a cancelled request (triton-inference-server/server pull request 8078, release 25.04)."""
 
@@ -37,6 +41,8 @@ _OPTIONS = [
 
 class TritonBackend:
     """One Triton at `address` (`host:port`). An answer is awaited for at most `timeout_s` seconds."""
+
+    replica_count = 1
 
     def __init__(self, address: str, timeout_s: float):
         self._address = address
@@ -77,13 +83,27 @@ class TritonBackend:
     async def infer(self, inference: Inference) -> dict[str, Tensor]:
         """Compute one batch; the outputs are read-only views of the answer."""
         try:
-            response = await self._stub.ModelInfer(_request(inference), timeout=self._timeout_s)
+            response = await self._stub.ModelInfer(
+                _request(inference), timeout=self._timeout_s, metadata=traces.headers()
+            )
         except grpc.aio.AioRpcError as error:
             raise translate(error, inference.model, self._address) from error
         return {
             tensor.name: np.frombuffer(raw, triton_to_np_dtype(tensor.datatype)).reshape(tuple(tensor.shape))
             for tensor, raw in zip(response.outputs, response.raw_output_contents, strict=True)
         }
+
+    async def load(self, model: str) -> None:
+        """Load or reload a model. Triton unloads versions that are no longer wanted when the new ones are ready."""
+        try:
+            await self._stub.RepositoryModelLoad(
+                service_pb2.RepositoryModelLoadRequest(model_name=model), timeout=LOAD_TIMEOUT_S
+            )
+        except grpc.aio.AioRpcError as error:
+            failure = translate(error, model, self._address)
+            if isinstance(failure, BackendUnreachable):
+                raise failure from error
+            raise ModelUnavailable(model, f"Triton at {self._address} did not load it: {error.details()}") from error
 
     async def close(self) -> None:
         """Close the channel."""
@@ -94,7 +114,7 @@ def translate(error: grpc.aio.AioRpcError, model: str, address: str) -> GatewayE
     """Say in the gateway's words what Triton answered. Triton tells several things apart by the message alone."""
     code, message = error.code(), error.details() or ""
     if "Exceeds maximum queue size" in message:
-        return Overloaded(f"Triton's queue for {model!r} is full", RETRY_AFTER_S)
+        return Overloaded(f"Triton's queue for {model!r} is full", RETRY_AFTER_S, "backend")
     if "Request timeout expired" in message:
         return DeadlineExceeded(f"the deadline passed in Triton's queue for {model!r}")
     if "unknown model" in message or "is not ready" in message or code == grpc.StatusCode.NOT_FOUND:

@@ -14,7 +14,10 @@ from grpc_status import rpc_status
 
 from pellucid_gateway import errors
 from pellucid_gateway.admission import Admission
+from pellucid_gateway.identity.authenticator import Authenticator
+from pellucid_gateway.identity.caller import current
 from pellucid_gateway.rpc import validation
+from pellucid_gateway.rpc.authentication import admit
 from pellucid_gateway.rpc.status import status_of, unforeseen
 from pellucid_gateway.telemetry import metrics
 from pellucid_gateway.telemetry.calls import Call
@@ -29,7 +32,8 @@ _log = structlog.get_logger()
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the methods of our own services, each once."""
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, authenticator: Authenticator, admission: Admission) -> None:
+        self._authenticator = authenticator
         self._admission = admission
         self._wrapped: dict[str, Handler] = {}
 
@@ -63,6 +67,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             async with self._guarded(method, context, request):
                 validation.check(request)
                 answer: Message = await call(request, context)
+                self._charge(answer)
                 return answer
             raise AssertionError("unreachable: a guard that catches an error aborts the call")
 
@@ -73,6 +78,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             async with self._guarded(method, context, request):
                 validation.check(request)
                 async for response in call(request, context):
+                    self._charge(response)
                     yield response
 
         return serve
@@ -81,10 +87,19 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         # What a stream's message breaks may be the fault of one item alone: the servicers check them.
         async def serve(requests: AsyncIterator[Message], context: Context) -> AsyncIterator[Message]:
             async with self._guarded(method, context):
-                async for response in call(requests, context):
+                async for response in call(self._charged(requests), context):
+                    self._charge(response)
                     yield response
 
         return serve
+
+    async def _charged(self, requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
+        async for request in requests:
+            self._charge(request)
+            yield request
+
+    def _charge(self, message: Message) -> None:
+        self._admission.quotas.charge(current.get(), message.ByteSize())
 
     @asynccontextmanager
     async def _guarded(self, method: str, context: Context, request: Message | None = None) -> AsyncIterator[None]:
@@ -93,7 +108,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             method, _identify(request), context.invocation_metadata() or (), model=getattr(request, "model", "")
         )
         try:
+            call.caller = await admit(self._authenticator, method, context)
             with self._admission.call():
+                if request is not None:
+                    self._charge(request)
                 yield
         except errors.GatewayError as error:
             if isinstance(error, errors.Overloaded | errors.QuotaExceeded):

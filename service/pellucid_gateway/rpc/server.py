@@ -18,6 +18,7 @@ from pellucid.v1 import (
 from pellucid_gateway.admission import Admission
 from pellucid_gateway.analysis import Analysis
 from pellucid_gateway.catalog import Catalog
+from pellucid_gateway.identity.authenticator import Authenticator
 from pellucid_gateway.rpc.health import HealthServicer
 from pellucid_gateway.rpc.interceptors import CallInterceptor
 from pellucid_gateway.rpc.servicers import AnalysisServicer, GenerationServicer, ModelServicer
@@ -50,13 +51,15 @@ class Server:
         address: str,
         catalog: Catalog,
         admission: Admission,
+        authenticator: Authenticator,
         synthesis: Synthesis,
         analysis: Analysis,
         translation: Translation,
+        credentials: grpc.ServerCredentials | None = None,
     ):
         self._catalog = catalog
         self._health = HealthServicer()
-        self._server = grpc.aio.server(interceptors=[CallInterceptor(admission)], options=_OPTIONS)
+        self._server = grpc.aio.server(interceptors=[CallInterceptor(authenticator, admission)], options=_OPTIONS)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(catalog), self._server)
         generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(GenerationServicer(synthesis), self._server)
         analysis_service_pb2_grpc.add_AnalysisServiceServicer_to_server(AnalysisServicer(analysis), self._server)
@@ -65,7 +68,11 @@ class Server:
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((*SERVICES, HEALTH, reflection.SERVICE_NAME), self._server)
-        self.port = self._server.add_insecure_port(address)
+        self.port = (
+            self._server.add_secure_port(address, credentials)
+            if credentials
+            else self._server.add_insecure_port(address)
+        )
 
     async def start(self) -> None:
         """Start listening."""

@@ -51,7 +51,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         self, request: model_service_pb2.ListModelsRequest, context: Context
     ) -> model_service_pb2.ListModelsResponse:
         """List models by name."""
-        cards = {name: e.card for name, e in self._catalog.entries.items() if request.task in (0, e.card.task)}
+        cards = {name: e.card for name, e in self._catalog.permitted.items() if request.task in (0, e.card.task)}
         names, following = pages.page(sorted(cards), request.page_size, request.page_token, MAX_MODELS)
         return model_service_pb2.ListModelsResponse(
             models=[_summary(cards[name]) for name in names], next_page_token=following

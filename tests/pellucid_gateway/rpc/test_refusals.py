@@ -127,8 +127,7 @@ async def test_what_could_not_be_done_by_its_deadline_is_refused_before_any_work
     gateway.backend.delay_s = 0.5
     await gateway.generation.Generate(pb.GenerateRequest(model=PAINT))
     under_way = asyncio.ensure_future(gateway.generation.Generate(pb.GenerateRequest(model=PAINT)))
-    while len(gateway.backend.batches) < 2:
-        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
     told = await refused(gateway.generation.Generate(pb.GenerateRequest(model=PAINT), timeout=0.3))
     assert (told.code, told.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
     assert told.retry_after_s >= 0.5
