@@ -61,9 +61,9 @@ class Analysis:
         self._admission = admission
         self._max_image_px = max_image_px
 
-    def classifier(self, model: str, version: str) -> ServedVersion:
+    def classifier(self, model: str, version: str, request_id: str = "") -> ServedVersion:
         """Find a classifier. Raises NotFound, ModelUnavailable or Refused."""
-        served = self._catalog.serving(model, version)
+        served = self._catalog.serving(model, version, request_id)
         check_task(served.card, model_pb2.TASK_CLASSIFY)
         return served
 

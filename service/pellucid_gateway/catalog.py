@@ -9,8 +9,8 @@ card is listed as unavailable with the reason.
 import asyncio
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import structlog
@@ -18,7 +18,7 @@ from google.protobuf import json_format
 from upath import UPath
 
 from pellucid.v1 import latent_pb2, model_pb2, translation_pb2
-from pellucid_gateway import axis_sets
+from pellucid_gateway import axis_sets, traffic
 from pellucid_gateway.axis_sets import AxisTable
 from pellucid_gateway.backends.base import Backend, ModelConfig, Served
 from pellucid_gateway.chain import IMAGE, Chain, chain_of
@@ -87,6 +87,7 @@ class Catalog:
         self._seen: dict[str, tuple[object, Entry]] = {}
         self._manifest = manifest
         self._verdicts: dict[str, Verdict] = {}
+        self._looking = asyncio.Lock()
         self.reachable = False
 
     @property
@@ -114,8 +115,8 @@ class Catalog:
             raise NotFound("model", name, list(self.permitted))
         return self._entries[name]
 
-    def serving(self, name: str, version: str = "") -> ServedVersion:
-        """Find a version that answers, the default one where none is named.
+    def serving(self, name: str, version: str = "", request_id: str = "") -> ServedVersion:
+        """Find a version that answers; where none is named, the one that weights give the request, or the default one.
 
         Raises NotFound, ModelUnavailable where it may come back by itself, and Refused where the model is broken.
         """
@@ -124,13 +125,41 @@ class Catalog:
             raise Refused("MODEL_BROKEN", f"{name} cannot be served: {entry.card.state_reason}")
         if entry.card.state != model_pb2.STATE_AVAILABLE:
             raise ModelUnavailable(name, entry.card.state_reason)
+        if not version and request_id and entry.card.version_weights:
+            version = traffic.choose(entry.card.version_weights, entry.versions, request_id)
         chosen = version or entry.card.default_version
         if chosen not in entry.versions:
             raise NotFound(f"version of {name}", chosen, list(entry.versions))
         return entry.versions[chosen]
 
+    async def reload(self, name: str) -> None:
+        """Have the backend load what the folders of a model and its stages hold now.
+
+        Raises NotFound and ModelUnavailable.
+        """
+        model = self.find(name).card.name.removeprefix("models/")
+        await self._backend.load(model)
+        await self.refresh()
+        for stage in self.find(name).card.stages:
+            if stage.model != model:
+                await self._backend.load(stage.model)
+        await self.refresh()
+
+    async def weigh(self, name: str, weights: traffic.Weights) -> None:
+        """Share out a model's requests that name no version. Raises NotFound where a version does not serve."""
+        entry = self.find(name)
+        for version in weights:
+            if version not in entry.versions:
+                raise NotFound(f"version of {name}", version, list(entry.versions))
+        await asyncio.to_thread(traffic.write, self._repository, name.removeprefix("models/"), weights)
+        await self.refresh()
+
     async def refresh(self) -> None:
         """Look again. Where the backend does not answer, the models are kept and their state says so."""
+        async with self._looking:
+            await self._look()
+
+    async def _look(self) -> None:
         try:
             served = await self._backend.served()
         except GatewayError as error:
@@ -190,6 +219,8 @@ class Catalog:
         """What tells a change of a model's files: configuration, versions and axes, with their sizes and times."""
         folder = self._repository / model
         files = [folder / CONFIG_FILE, *folder.glob(f"*/{VERSION_FILE}"), *folder.glob("*/axes/*.safetensors")]
+        weights = traffic.place(self._repository, model)
+        files += [weights] if weights.exists() else []
         stats = [(str(file), file.stat()) for file in sorted(files, key=str)]
         return tuple((name, stat.st_size, stat.st_mtime) for name, stat in stats)
 
@@ -213,11 +244,34 @@ class Catalog:
         chain = chain_of(card, configs)
         _check_sizes(card, chain)
         card.max_batch_size = min(one.max_batch_size for one in configs)
-        versions = {v: await asyncio.to_thread(self._version, card, chain, v) for v in ready}
+        versions, served = await self._versions(card, chain, ready, served)
+        card.version_weights.update(await asyncio.to_thread(traffic.read, self._repository, model))
+        card.default_version = _default(card, {version: ready[version] for version in versions})
         return _complete(card, versions, served)
 
     def _fault(self, model: str) -> str:
         return self._verdicts[model].fault if model in self._verdicts else ""
+
+    async def _versions(
+        self, card: model_pb2.Model, chain: Chain, ready: Collection[str], served: list[Served]
+    ) -> tuple[dict[str, ServedVersion], list[Served]]:
+        """Read versions' files. One that cannot be read does not serve, as long as another does."""
+        versions: dict[str, ServedVersion] = {}
+        faults: dict[str, Exception] = {}
+        for version in ready:
+            try:
+                versions[version] = await asyncio.to_thread(self._version, card, chain, version)
+            except (OSError, ValueError, json_format.ParseError) as error:
+                _log.error("unreadable version", model=card.name, version=version, reason=str(error))
+                faults[version] = error
+        if not versions:
+            raise faults[max(faults, key=int)]
+        return versions, [
+            replace(one, ready=False, reason=f"unreadable version: {faults[one.version]}")
+            if one.version in faults
+            else one
+            for one in served
+        ]
 
     def _version(self, card: model_pb2.Model, chain: Chain, version: str) -> ServedVersion:
         folder = self._repository / card.name.removeprefix("models/") / version
@@ -305,21 +359,32 @@ def _check_sizes(card: model_pb2.Model, chain: Chain) -> None:
             raise ValueError(f"tensor 'image' has the shape {tensors[IMAGE].shape}, and the card says {images[0]}")
 
 
-def _ready_together(stages: Sequence[Sequence[Served]]) -> list[str]:
-    """Give the versions that are ready in every stage: a version has the same number in all of them."""
-    ready = [{one.version for one in served if one.ready} for served in stages]
-    return sorted(set.intersection(*ready), key=int) if ready else []
+def _ready_together(stages: Sequence[Sequence[Served]]) -> dict[str, float]:
+    """Give the versions that are ready in every stage, and the least share of replicas that have one of it ready.
+
+    A version has the same number in all stages.
+    """
+    shares = [{one.version: one.share for one in served if one.ready} for served in stages]
+    together = sorted(set.intersection(*map(set, shares)), key=int) if shares else []
+    return {version: min(share[version] for share in shares) for version in together}
+
+
+def _default(card: model_pb2.Model, ready: Mapping[str, float]) -> str:
+    """Choose the version of requests that name none: the heaviest; without weights, the newest that most replicas have.
+
+    A new version takes over when it is loaded everywhere, so that it does not fall upon the first replica alone.
+    """
+    heaviest = traffic.heaviest(card.version_weights, ready)
+    return heaviest or max(ready, key=lambda version: (ready[version], int(version)))
 
 
 def _complete(card: model_pb2.Model, versions: dict[str, ServedVersion], served: list[Served]) -> Entry:
-    newest = max(versions, key=int)
     card.state = model_pb2.STATE_AVAILABLE
-    card.default_version = newest
     card.versions.extend(version.version for version in versions.values())
     failed = [one for one in served if not one.ready and one.version not in ("", *versions)]
     for one in sorted(failed, key=lambda one: one.version):
         card.versions.add(name=one.version, state=model_pb2.STATE_UNAVAILABLE, state_reason=one.reason)
-    card.axes.extend(f"{card.name}/axes/{name}" for name in versions[newest].axes.newest)
+    card.axes.extend(f"{card.name}/axes/{name}" for name in versions[card.default_version].axes.newest)
     return Entry(card, versions)
 
 

@@ -78,7 +78,7 @@ class _Lane:
 
 
 class Dispatcher:
-    """Coalesces work into batches, at most `max_in_flight` a lane at a time."""
+    """Coalesces work into batches, at most `max_in_flight` a lane and replica at a time."""
 
     def __init__(self, backend: Backend, max_in_flight: int):
         self._backend = backend
@@ -122,7 +122,7 @@ class Dispatcher:
             raise DeadlineExceeded(f"{work.model} did not answer before the deadline") from None
 
     def _send(self, key: tuple[object, ...], lane: _Lane) -> None:
-        while lane.in_flight < self._max_in_flight and (members := _take(lane.waiting)):
+        while lane.in_flight < self._max_in_flight * self._backend.replica_count and (members := _take(lane.waiting)):
             lane.in_flight += 1
             task = asyncio.create_task(self._batch(key, lane, members))
             self._batches.add(task)

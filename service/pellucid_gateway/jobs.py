@@ -61,6 +61,7 @@ class Job:
     include_attention: bool = False
     priority: int
     deadline: float | None = None
+    request_id: str = ""
 
     @property
     def count(self) -> int:

@@ -21,10 +21,25 @@ class Settings(BaseSettings):
     """Where the gateway listens, `host:port`; port 0 takes a free one."""
 
     triton_address: str = "127.0.0.1:8001"
-    """Triton's gRPC endpoint, `host:port`."""
+    """Triton's gRPC endpoints: `host:port`, several parted by commas, or `dns:///name:port` for all addresses of a
+    name."""
+
+    workers: Positive = 1
+    """Gateway processes that share the port, each with limits and quotas of its own."""
+
+    worker: NotNegative = 0
+    """Number of this process among the workers; set by their supervisor, 0 where there is none."""
+
+    connection_age_s: Seconds = 300.0
+    """Seconds after which a client is asked to connect anew, so that connections spread over processes that came later.
+    Calls under way are not disturbed."""
 
     model_repository: str = "model_repository"
     """Where versions' files and axes are read: the repository that Triton serves, as a path or an fsspec URL."""
+
+    manifest_key: Path | None = None
+    """File with the Ed25519 public key (PEM) that the repository's manifest must be signed with; without it nothing is
+    verified."""
 
     catalog_interval_s: Seconds = 1.0
     """Seconds between looks at Triton and the repository for models, versions and axes that came or went."""

@@ -61,7 +61,7 @@ class Synthesis:
 
     async def bounded(self, job: Job, clock: Clock) -> list[image_pb2.Image]:
         """Make all images of a job at once. Raises InvalidRequest where they could exceed one message."""
-        served = self._catalog.serving(job.model, job.version)
+        served = self._catalog.serving(job.model, job.version, job.request_id)
         if job.count > MAX_UNARY_IMAGES:
             raise invalid(
                 job.field, f"{job.count} images, and a unary call gives at most {MAX_UNARY_IMAGES}: use the stream"
@@ -85,7 +85,7 @@ class Synthesis:
 
         What a slice turns out to be refused for is raised after the images before it.
         """
-        served, light = self._catalog.serving(job.model, job.version), is_light(job)
+        served, light = self._catalog.serving(job.model, job.version, job.request_id), is_light(job)
         run = Run(self._dispatcher, served, job.priority, job.deadline, clock)
         with traces.step("plan"):
             plan = await _off_loop(light, lambda: _checked(job, served))

@@ -84,9 +84,9 @@ class Translation:
         self._max_image_px = max_image_px
         self._aligner = Aligner()
 
-    def translator(self, model: str, version: str) -> ServedVersion:
+    def translator(self, model: str, version: str, request_id: str = "") -> ServedVersion:
         """Find a translator. Raises NotFound, ModelUnavailable or Refused."""
-        served = self._catalog.serving(model, version)
+        served = self._catalog.serving(model, version, request_id)
         check_task(served.card, model_pb2.TASK_TRANSLATE)
         return served
 

@@ -17,7 +17,6 @@ from pellucid_gateway.admission import Admission
 from pellucid_gateway.backends.fake import FakeBackend
 from pellucid_gateway.catalog import Catalog
 from pellucid_gateway.gateway import Gateway as Served
-from pellucid_gateway.rpc.server import Server
 from pellucid_gateway.settings import Settings
 from tests.pellucid_gateway import painting
 
@@ -27,7 +26,7 @@ class Gateway:
     backend: FakeBackend
     catalog: Catalog
     repository: Path
-    server: Server
+    core: Served
     admission: Admission
     channel: grpc.aio.Channel
     models: "model_service_pb2_grpc.ModelServiceAsyncStub"
@@ -55,7 +54,7 @@ async def gateway(backend: FakeBackend, repository: Path) -> AsyncIterator[Gatew
             backend,
             served.catalog,
             repository,
-            served.server,
+            served,
             served.admission,
             channel,
             model_service_pb2_grpc.ModelServiceStub(channel),

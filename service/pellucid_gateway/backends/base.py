@@ -1,7 +1,7 @@
 """The seam between the gateway and what computes."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -60,6 +60,17 @@ class Inference:
     timeout_s: float | None = None
 
 
+@dataclass(frozen=True)
+class ReplicaFacts:
+    """A replica as the debug page shows it. `ejected_for_s` is what is left of its back-off, 0 where healthy."""
+
+    address: str
+    healthy: bool
+    outstanding_rows: int
+    ejected_for_s: float
+    last_error: str
+
+
 class Backend(Protocol):
     """What computes. All methods raise BackendUnreachable where it does not answer."""
 
@@ -71,6 +82,10 @@ class Backend(Protocol):
     @property
     def replica_count(self) -> int:
         """How many replicas share the work, at least 1."""
+        ...
+
+    def replicas(self) -> Sequence[ReplicaFacts]:
+        """Tell how each replica is; none where the backend is only itself."""
         ...
 
     async def served(self) -> list[Served]:

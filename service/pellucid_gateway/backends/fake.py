@@ -1,11 +1,11 @@
 """A backend whose results can be worked out by hand, for tests and trials of clients without Triton."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from pellucid_gateway.backends.base import Inference, ModelConfig, Served, Tensor
+from pellucid_gateway.backends.base import Inference, ModelConfig, ReplicaFacts, Served, Tensor
 from pellucid_gateway.errors import BackendUnreachable, GatewayError, ModelUnavailable
 
 Compute = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
@@ -44,6 +44,10 @@ class FakeBackend:
         self.held: dict[str, asyncio.Event] = {}
         self.failure: GatewayError | None = None
         self.reachable = True
+
+    def replicas(self) -> Sequence[ReplicaFacts]:
+        """Tell of one, healthy where it is switched on."""
+        return [ReplicaFacts("fake", self.reachable, 0, 0.0, "" if self.reachable else "switched off")]
 
     async def served(self) -> list[Served]:
         """List the models, each with its versions."""

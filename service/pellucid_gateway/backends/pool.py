@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 import structlog
 
 from pellucid_gateway.backends.addresses import Addresses
-from pellucid_gateway.backends.base import Backend, Inference, ModelConfig, Served, Tensor
-from pellucid_gateway.backends.replica import Replica, ReplicaFacts
+from pellucid_gateway.backends.base import Backend, Inference, ModelConfig, ReplicaFacts, Served, Tensor
+from pellucid_gateway.backends.replica import Replica
 from pellucid_gateway.backends.retry_budget import RetryBudget
 from pellucid_gateway.backends.service_times import ServiceTimes
 from pellucid_gateway.errors import BackendUnreachable, GatewayError, ModelUnavailable

@@ -7,11 +7,10 @@ A replica that comes back is on trial: its next failure ejects it again, for twi
 """
 
 import asyncio
-from dataclasses import dataclass
 
 import structlog
 
-from pellucid_gateway.backends.base import Backend, Inference, ModelConfig, Served, Tensor
+from pellucid_gateway.backends.base import Backend, Inference, ModelConfig, ReplicaFacts, Served, Tensor
 from pellucid_gateway.backends.service_times import ServiceTimes
 from pellucid_gateway.errors import BackendUnreachable, DeadlineExceeded, GatewayError, ModelUnavailable
 
@@ -20,17 +19,6 @@ FIRST_BACK_OFF_S = 1.0
 LONGEST_BACK_OFF_S = 10.0
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class ReplicaFacts:
-    """A replica as the debug page shows it. `ejected_for_s` is what is left of its back-off, 0 where healthy."""
-
-    address: str
-    healthy: bool
-    outstanding_rows: int
-    ejected_for_s: float
-    last_error: str
 
 
 class Replica:

@@ -4,6 +4,7 @@ NOTE: tritonclient's generated stubs are used without its client class, which co
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -11,7 +12,7 @@ import numpy as np
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
 
-from pellucid_gateway.backends.base import Inference, ModelConfig, Served, Tensor, TensorSpec
+from pellucid_gateway.backends.base import Inference, ModelConfig, ReplicaFacts, Served, Tensor, TensorSpec
 from pellucid_gateway.errors import (
     BackendUnreachable,
     DeadlineExceeded,
@@ -55,6 +56,10 @@ class TritonBackend:
     def cancels_safely(self) -> bool:
         """Whether this Triton is known to survive a cancelled request."""
         return self._server_version >= FIRST_SAFE_CANCELLATION
+
+    def replicas(self) -> Sequence[ReplicaFacts]:
+        """Tell of none but itself."""
+        return ()
 
     async def served(self) -> list[Served]:
         """List all models and versions in Triton's repository."""

@@ -115,7 +115,7 @@ def _job(
     output = request.output
     return Job(
         model=request.model,
-        version=request.version,
+        version=request.version or _made_with(request.model, sources),
         sources=sources,
         edit=edit or image_pb2.EditSet(),
         sweep=sweep,
@@ -128,4 +128,11 @@ def _job(
         include_attention=output.include_attention,
         priority=priority(request.priority, bulk=bulk),
         deadline=deadline,
+        request_id=request.request_id,
     )
+
+
+def _made_with(model: str, sources: Sequence[image_pb2.Source]) -> str:
+    """Give the version of an earlier image that is gone on from: it must not depend on which serves by default now."""
+    recipe = sources[0].recipe if sources else image_pb2.Recipe()
+    return recipe.version if recipe.model == model else ""

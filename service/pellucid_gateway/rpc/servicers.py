@@ -168,7 +168,7 @@ class AnalysisServicer(analysis_service_pb2_grpc.AnalysisServiceServicer):
     async def Analyze(self, request: analysis_pb2.AnalyzeRequest, context: Context) -> analysis_pb2.AnalyzeResponse:
         """Label at most 64 images; a bad one fails the call."""
         clock = Clock.start()
-        served = self._analysis.classifier(request.model, request.version)
+        served = self._analysis.classifier(request.model, request.version, request.request_id)
         priority = convert.priority(request.priority, bulk=False)
         labelled = await self._analysis.bounded(
             Batch(served, request.images, 0, priority, convert.deadline(context)), clock

@@ -57,7 +57,7 @@ class TranslationServicer(translation_service_pb2_grpc.TranslationServiceService
     ) -> Order:
         output = request.output
         return Order(
-            served=self._translation.translator(request.model, request.version),
+            served=self._translation.translator(request.model, request.version, request.request_id),
             fit=request.fit,
             image_format=convert.image_format(output),
             quality=output.quality if output.HasField("quality") else images.DEFAULT_QUALITY,

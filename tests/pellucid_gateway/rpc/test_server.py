@@ -26,18 +26,18 @@ async def test_health_is_told_of_the_gateway_its_services_and_each_model(gateway
 async def test_health_follows_the_backend(gateway: Gateway) -> None:
     gateway.backend.reachable = False
     await gateway.catalog.refresh()
-    gateway.server.report_health()
+    gateway.core.report()
     assert [await health(gateway, service) for service in ("", "models/paint")] == [NOT_SERVING, NOT_SERVING]
     gateway.backend.reachable = True
     await gateway.catalog.refresh()
-    gateway.server.report_health()
+    gateway.core.report()
     assert await health(gateway, "models/paint") == SERVING
 
 
 async def test_a_model_that_went_is_not_healthy(gateway: Gateway) -> None:
     del gateway.backend.models["meter"]
     await gateway.catalog.refresh()
-    gateway.server.report_health()
+    gateway.core.report()
     assert await health(gateway, "models/meter") == NOT_SERVING
 
 
@@ -47,14 +47,14 @@ async def test_a_watcher_is_told_of_changes_and_let_go_at_the_end(gateway: Gatew
     told = [(await watch.read()).status]
     gateway.backend.reachable = False
     await gateway.catalog.refresh()
-    gateway.server.report_health()
+    gateway.core.report()
     told.append((await watch.read()).status)
-    await gateway.server.drain(5)
+    await gateway.core.server.drain(5)
     assert await watch.read() == grpc.aio.EOF
     assert told == [SERVING, NOT_SERVING]
 
 
 async def test_a_client_built_from_reflection_alone_gets_an_image(gateway: Gateway) -> None:
-    names, data = await asyncio.to_thread(list_and_render, f"127.0.0.1:{gateway.server.port}", "models/paint")
+    names, data = await asyncio.to_thread(list_and_render, f"127.0.0.1:{gateway.core.server.port}", "models/paint")
     assert names == ["models/meter", "models/paint"]
     assert data.startswith(b"\xff\xd8")

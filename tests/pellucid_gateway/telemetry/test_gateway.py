@@ -29,7 +29,7 @@ async def seen(backend: FakeBackend, repository: Path) -> AsyncIterator[Gateway]
     gateway = Gateway(settings(repository, **watchful), backend)
     await gateway.start()
     yield gateway
-    if not gateway.draining:
+    if not gateway.facts().draining:
         await gateway.drain()
 
 
