@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import promql_parser
 import pytest
 import yaml
 
@@ -159,13 +160,10 @@ def test_prometheus_takes_the_configuration_and_alerts_fire_on_their_fault_alone
     promtool("test", "rules", str(CASES))
 
 
-@needs_promtool
-def test_prometheus_takes_every_expression_of_the_dashboard(tmp_path: Path) -> None:
-    filled = [one.replace("$__rate_interval", "5m").replace("$instance", ".*") for one in expressions()]
-    rules = [{"record": f"panel:{number}", "expr": text} for number, text in enumerate(filled)]
-    file = tmp_path / "rules.yml"
-    file.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
-    promtool("check", "rules", "--lint-fatal", str(file))
+@pytest.mark.parametrize("expression", [*expressions(), *(rule["expr"] for rule in RULES)])
+def test_every_expression_is_promql(expression: str) -> None:
+    filled = expression.replace("$__rate_interval", "5m").replace("$instance", ".*")
+    assert promql_parser.parse(filled)
 
 
 def test_the_collector_takes_what_the_gateway_and_triton_send_and_every_part_is_used() -> None:

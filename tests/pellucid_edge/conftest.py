@@ -40,7 +40,7 @@ def running(tmp_path: Path) -> Running:
 @pytest.fixture
 async def edge(gateway: Gateway, running: Running) -> AsyncIterator[EdgeProcess]:
     """An edge before the gateway of the test, open to the pages of https://app.example."""
-    async with running(f"127.0.0.1:{gateway.server.port}", origins=("https://app.example",)) as process:
+    async with running(f"127.0.0.1:{gateway.core.port}", origins=("https://app.example",)) as process:
         yield process
 
 

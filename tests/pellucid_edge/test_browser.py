@@ -89,7 +89,7 @@ async def test_a_page_of_another_origin_may_not(http: httpx.AsyncClient, path: s
 async def test_without_origins_no_page_may_call(gateway: Gateway, running: Running) -> None:
     assert Edge().origins == ()
     async with (
-        running(f"127.0.0.1:{gateway.server.port}") as edge,
+        running(f"127.0.0.1:{gateway.core.port}") as edge,
         httpx.AsyncClient(base_url=f"http://{edge.address}", trust_env=False) as http,
     ):
         for answer in (
@@ -101,7 +101,7 @@ async def test_without_origins_no_page_may_call(gateway: Gateway, running: Runni
 
 async def test_a_star_lets_all_pages_call(gateway: Gateway, running: Running) -> None:
     async with (
-        running(f"127.0.0.1:{gateway.server.port}", origins=("*",)) as edge,
+        running(f"127.0.0.1:{gateway.core.port}", origins=("*",)) as edge,
         httpx.AsyncClient(base_url=f"http://{edge.address}", trust_env=False) as http,
     ):
         answer = await http.get("/v1/models", headers={"origin": "https://anyone.example"})

@@ -154,7 +154,7 @@ async def test_what_the_edge_itself_refuses_is_a_status_too(
 
 async def test_health_is_that_of_the_gateway(gateway: Gateway, http: httpx.AsyncClient) -> None:
     assert (await http.get("/healthz")).status_code == 200
-    await gateway.server.drain(5)
+    await gateway.core.server.drain(5)
 
     async def is_away() -> bool:
         return (await http.get("/healthz")).status_code == 503

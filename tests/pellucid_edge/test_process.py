@@ -67,7 +67,7 @@ async def test_a_call_under_way_is_answered_while_the_edge_stops(gateway: Gatewa
         return bool(gateway.backend.batches)
 
     async with (
-        running(f"127.0.0.1:{gateway.server.port}") as edge,
+        running(f"127.0.0.1:{gateway.core.port}") as edge,
         httpx.AsyncClient(base_url=f"http://{edge.address}", trust_env=False) as http,
     ):
         call = asyncio.create_task(http.post("/v1/models/paint:generate", json={}))
