@@ -10,13 +10,14 @@ import numpy as np
 from pellucid.v1 import analysis_service_pb2, model_pb2
 from pellucid_gateway import images
 from pellucid_gateway.admission import Admission
-from pellucid_gateway.catalog import Catalog, ServedVersion
+from pellucid_gateway.catalog import Catalog
 from pellucid_gateway.clock import Clock
 from pellucid_gateway.dispatch import Dispatcher, Work
 from pellucid_gateway.errors import InferenceFailed, InvalidRequest
 from pellucid_gateway.identity.caller import current
 from pellucid_gateway.jobs import check_task
 from pellucid_gateway.telemetry import calls
+from pellucid_gateway.versions import ServedVersion
 
 Labelled = analysis_service_pb2.Analysis | InvalidRequest
 

@@ -13,9 +13,9 @@ from pellucid.v1 import image_pb2, model_pb2
 from pellucid_gateway import captions, latents
 from pellucid_gateway.backends.base import Tensor
 from pellucid_gateway.captions import Tokens
-from pellucid_gateway.catalog import ServedVersion
 from pellucid_gateway.errors import InvalidRequest, Refused, Violation, invalid
 from pellucid_gateway.latents import Latents
+from pellucid_gateway.versions import ServedVersion
 
 _NO_TOKENS = Tokens((), (), ())
 _NOTHING: Latents = np.zeros(0, dtype=np.float32)

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from pellucid.v1 import generation_service_pb2, image_pb2, latent_pb2
 from pellucid_gateway import axes
 from pellucid_gateway.axes import Change, Direction, Float64s, Move, Unit
-from pellucid_gateway.catalog import ServedVersion
 from pellucid_gateway.errors import invalid
 from pellucid_gateway.latents import Latents
+from pellucid_gateway.versions import ServedVersion
 
 MAX_MOVES = 64
 BEHIND_MAPPING = (latent_pb2.SPACE_W, latent_pb2.SPACE_W_PLUS)

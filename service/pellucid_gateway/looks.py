@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pellucid.v1 import model_pb2, translation_service_pb2
-from pellucid_gateway.catalog import Clusters
 from pellucid_gateway.errors import invalid
 from pellucid_gateway.latents import STYLE_STREAM, Latents
 from pellucid_gateway.scenes import Scene
+from pellucid_gateway.versions import Clusters
 
 
 @dataclass(frozen=True)

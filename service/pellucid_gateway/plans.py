@@ -13,7 +13,6 @@ from pellucid.v1 import image_pb2, latent_pb2, model_pb2
 from pellucid_gateway import axes, conditions, recipes
 from pellucid_gateway.axes import Change, Move
 from pellucid_gateway.backends.base import Tensor
-from pellucid_gateway.catalog import ServedVersion
 from pellucid_gateway.chain import LATENT, STYLE
 from pellucid_gateway.edits import Edit
 from pellucid_gateway.errors import InvalidRequest, Violation, invalid
@@ -21,6 +20,7 @@ from pellucid_gateway.jobs import Job, Seeds, check_task
 from pellucid_gateway.latents import Latents
 from pellucid_gateway.recipes import Mix, Origin, Sources
 from pellucid_gateway.styles import Leaf, Style, Styles
+from pellucid_gateway.versions import ServedVersion
 
 MAX_RECIPE_EDITS = 64
 MAX_RECIPE_BYTES = 2**19

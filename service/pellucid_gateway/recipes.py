@@ -12,12 +12,12 @@ import numpy as np
 
 from pellucid.v1 import image_pb2, latent_pb2
 from pellucid_gateway import conditions, latents, styles
-from pellucid_gateway.catalog import ServedVersion
 from pellucid_gateway.conditions import Conditions
 from pellucid_gateway.edits import Edit
 from pellucid_gateway.errors import InvalidRequest, Refused, Violation, invalid
 from pellucid_gateway.latents import Latents
 from pellucid_gateway.styles import Leaf, Point, Style, Styles
+from pellucid_gateway.versions import ServedVersion
 
 MAX_DEPTH = 4
 """Interpolations and style mixes that a recipe may go through, one inside the other."""

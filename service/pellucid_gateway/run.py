@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from pellucid.v1 import model_pb2
 from pellucid_gateway.backends.base import Tensor
-from pellucid_gateway.catalog import ServedVersion
 from pellucid_gateway.clock import Clock
 from pellucid_gateway.dispatch import Dispatcher, Work
 from pellucid_gateway.errors import Overloaded
+from pellucid_gateway.versions import ServedVersion
 
 CAUTION = 1.25
 """What is expected is a mean: without a margin, half of what is taken at the edge would be late, computed in vain."""

@@ -13,7 +13,7 @@ from typing import TypeAlias, TypeVar
 from pellucid.v1 import image_pb2
 from pellucid_gateway import rendering
 from pellucid_gateway.admission import Admission
-from pellucid_gateway.catalog import Catalog, ServedVersion
+from pellucid_gateway.catalog import Catalog
 from pellucid_gateway.chain import IMAGE
 from pellucid_gateway.clock import Clock
 from pellucid_gateway.dispatch import Dispatcher
@@ -24,6 +24,7 @@ from pellucid_gateway.mapping import NOTHING_MAPPED, Mapper
 from pellucid_gateway.plans import Draft, Plan, is_light
 from pellucid_gateway.run import Run
 from pellucid_gateway.telemetry import calls, traces
+from pellucid_gateway.versions import ServedVersion
 
 Planned = TypeVar("Planned")
 Pending: TypeAlias = asyncio.Future[list[image_pb2.Image]]

@@ -8,10 +8,10 @@ import numpy as np
 from pellucid.v1 import model_pb2, translation_service_pb2
 from pellucid_gateway import domains, latents
 from pellucid_gateway.backends.base import Tensor
-from pellucid_gateway.catalog import ServedVersion
 from pellucid_gateway.errors import Refused, invalid
 from pellucid_gateway.looks import Looks
 from pellucid_gateway.sources import Prepared
+from pellucid_gateway.versions import ServedVersion
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pellucid_gateway.admission import Admission
 from pellucid_gateway.alignment import Aligner
 from pellucid_gateway.analysis import Analysis
 from pellucid_gateway.backends.base import Tensor
-from pellucid_gateway.catalog import Catalog, ServedVersion
+from pellucid_gateway.catalog import Catalog
 from pellucid_gateway.chain import IMAGE
 from pellucid_gateway.clock import Clock
 from pellucid_gateway.dispatch import Dispatcher
@@ -32,6 +32,7 @@ from pellucid_gateway.sources import Prepared, held_bytes, prepare
 from pellucid_gateway.targets import Row
 from pellucid_gateway.telemetry import calls, traces
 from pellucid_gateway.tiles import Mosaic, Tiling
+from pellucid_gateway.versions import ServedVersion
 
 MAX_UNARY_BYTES = 4 * 2**20
 MAX_RECONSTRUCTION_BYTES = 2**20

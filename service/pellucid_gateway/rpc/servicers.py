@@ -22,12 +22,13 @@ from pellucid.v1 import (
 )
 from pellucid_gateway import images
 from pellucid_gateway.analysis import Analysis, Batch
-from pellucid_gateway.catalog import Catalog, ServedVersion
+from pellucid_gateway.catalog import Catalog
 from pellucid_gateway.clock import Clock
 from pellucid_gateway.errors import InvalidRequest, invalid
 from pellucid_gateway.jobs import Job
 from pellucid_gateway.rpc import chunks, convert, pages, status, validation
 from pellucid_gateway.synthesis import Synthesis
+from pellucid_gateway.versions import ServedVersion
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Response = TypeVar(
