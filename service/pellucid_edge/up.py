@@ -29,6 +29,10 @@ def up(
         str,
         typer.Option(help="Where the edge (JSON, gRPC-Web) listens; empty for none.", envvar="PELLUCID_EDGE_ADDRESS"),
     ] = "127.0.0.1:8080",
+    admin: Annotated[
+        str,
+        typer.Option(help="Where the gateway's metrics and probes are.", envvar="PELLUCID_ADMIN_ADDRESS"),
+    ] = "127.0.0.1:9464",
     threads: Threads = 0,
     log_file: LogFile = None,
     as_json: Json = False,
@@ -37,16 +41,22 @@ def up(
     """Run an embedded Triton, the gateway and the edge, restarting each after a crash, until interrupted."""
     with foreground():
         # What cannot listen is told of now, not after Triton's start.
-        choose_ports([Address.parse(wanted) for wanted in (address, edge) if wanted])
+        choose_ports([Address.parse(wanted) for wanted in (address, edge, admin) if wanted])
         traces = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")
         server = TritonServer(Settings(repository, threads=threads, log_file=log_file, trace_endpoint=traces))
         # Left in the opposite order: the gateway drains while Triton still answers.
         with ExitStack() as stack:
             stack.enter_context(supervised(server))
             log = _log_beside(server.log_file, "gateway")
-            gateway = GatewayProcess(address, server.addresses.grpc, repository, log, gateway_module)
+            triton = server.addresses.grpc
+            gateway = GatewayProcess(address, triton, repository, log, gateway_module, admin_address=admin)
             stack.enter_context(supervised(gateway))
-            facts: dict[str, Any] = {"gateway": gateway.address, "gateway_log": str(log), **facts_of(server)}
+            facts: dict[str, Any] = {
+                "gateway": gateway.address,
+                "admin": gateway.admin_address,
+                "gateway_log": str(log),
+            }
+            facts |= facts_of(server)
             for process in _edges(edge, gateway.address, _log_beside(server.log_file, "edge")):
                 stack.enter_context(supervised(process))
                 facts = {"edge": process.address, "edge_log": str(process.log_file), **facts}

@@ -16,9 +16,9 @@ from pellucid_triton.logs import last_lines
 
 
 class GatewayProcess:
-    """Runs a gateway at `address` (`host:port`) in front of a Triton.
+    """Runs a gateway at `address` (`host:port`) in front of a Triton; metrics and probes are at `admin_address`.
 
-    Port 0 takes a free one at the first start, and keeps it over restarts; until then `address` shows 0.
+    Ports 0 take free ones at the first start, and keep them over restarts; until then the addresses show 0.
     `module` may name another program that reads the same variables and answers grpc.health.v1.
     """
 
@@ -33,9 +33,11 @@ class GatewayProcess:
         module: str = "pellucid_gateway",
         timeout_s: float = 60.0,
         grace_s: float = 20.0,
+        *,
+        admin_address: str = "127.0.0.1:0",
     ) -> None:
-        self._address = Address.parse(address)
-        self.address = address
+        self._address, self._admin = Address.parse(address), Address.parse(admin_address)
+        self.address, self.admin_address = address, admin_address
         self.log_file = log_file
         self._command = (sys.executable, "-m", module)
         self._variables = {
@@ -56,18 +58,17 @@ class GatewayProcess:
 
         Raises InvalidSettingError where its address cannot be listened on, and StartError.
         """
-        (chosen,) = choose_ports([self._address])
-        self.address = str(chosen)
-        # Several stacks may run on one machine: the admin port is a free one, unless it is named.
-        variables = {"PELLUCID_ADMIN_ADDRESS": "127.0.0.1:0", **os.environ, **self._variables}
-        variables["PELLUCID_ADDRESS"] = self.address
+        chosen, admin = choose_ports([self._address, self._admin])
+        self.address, self.admin_address = str(chosen), str(admin)
+        variables = {**os.environ, **self._variables}
+        variables |= {"PELLUCID_ADDRESS": self.address, "PELLUCID_ADMIN_ADDRESS": self.admin_address}
         self._process = GuardedProcess(self._command, variables, self.log_file, self._grace_s)
         try:
             self._wait_until_serving()
         except BaseException:
             self.stop()
             raise
-        self._address = chosen
+        self._address, self._admin = chosen, admin
 
     def wait(self, timeout_s: float | None = None) -> int | None:
         """Return the gateway's exit status once it has ended, or None when the time is over first."""

@@ -32,7 +32,7 @@ def repository() -> Path:
 @pytest.fixture(scope="session")
 def stack(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     log = tmp_path_factory.mktemp("stack") / "log"
-    with Stack.of_repository(repository, log, START_TIMEOUT_S) as running:
+    with Stack.of_repository(repository, log, START_TIMEOUT_S, edge="127.0.0.1:0") as running:
         yield running
 
 

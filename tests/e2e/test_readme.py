@@ -26,6 +26,14 @@ def test_the_python_example_makes_its_picture(stack: Stack, tmp_path: Path) -> N
         assert made.size == (64, 64)
 
 
+def test_the_line_of_curl_makes_its_picture(stack: Stack, tmp_path: Path) -> None:
+    [line] = re.findall(r"^    (curl .*)$", README, re.MULTILINE)
+    command = shlex.split(line.replace("127.0.0.1:8080", stack.facts["edge"]))
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
+    with Image.open(tmp_path / "happier.jpg") as made:
+        assert (made.format, made.size) == ("JPEG", (64, 64))
+
+
 def test_the_readme_shows_the_command_s_three_main_uses() -> None:
     assert [line.split()[1] for line in CLIENT_LINES] == ["generate", "edit", "axes"]
 

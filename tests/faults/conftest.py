@@ -3,8 +3,9 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
+from typing import TypeVar
 
 import grpc
 import numpy as np
@@ -20,6 +21,11 @@ __all__ = ["generate", "repository"]
 SEEDS = range(24)
 TOTAL = pytest.StashKey[Tally]()
 
+AnyLoad = TypeVar("AnyLoad", bound=Load)
+Counted = Callable[[AnyLoad], AbstractAsyncContextManager[AnyLoad]]
+Loading = Callable[..., AbstractAsyncContextManager[Load]]
+Gateways = Callable[..., GatewayProcess]
+
 
 class Broken:
     """A running stack, and ways to break it."""
@@ -32,6 +38,10 @@ class Broken:
         """The server process that runs now."""
         return self._one(lambda child: child.name() == "tritonserver")
 
+    def envoy(self) -> psutil.Process:
+        """The edge's Envoy that runs now."""
+        return self._one(lambda child: child.name() == "envoy")
+
     def gateway_process(self) -> psutil.Process:
         """The gateway process that runs now."""
         return self._one(
@@ -42,23 +52,25 @@ class Broken:
         [found] = [child for child in psutil.Process(self.stack.pid).children(recursive=True) if wanted(child)]
         return found
 
-    @asynccontextmanager
-    async def frozen(self, process: psutil.Process) -> AsyncIterator[None]:
-        """Stop a process meanwhile."""
-        process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            process.send_signal(signal.SIGCONT)
+
+@asynccontextmanager
+async def frozen(process: psutil.Process) -> AsyncIterator[None]:
+    """Stop a process meanwhile."""
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def broken(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broken]:
-    with Stack.of_repository(repository, tmp_path_factory.mktemp("faults") / "log", START_TIMEOUT_S) as stack:
+    log = tmp_path_factory.mktemp("faults") / "log"
+    with Stack.of_repository(repository, log, START_TIMEOUT_S, edge="127.0.0.1:0") as stack:
         yield Broken(stack)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def expected(generate: Callable[..., np.ndarray]) -> list[bytes]:
     """The pixels of each seed."""
     return [generate(seed).tobytes() for seed in SEEDS]
@@ -70,39 +82,43 @@ def enough(is_long: bool) -> int:
     return 200 if is_long else 15
 
 
-Loading = Callable[[str], "LoadContext"]
-
-
-class LoadContext:
-    """Load on an address; at the end, nothing may be lost."""
-
-    def __init__(self, address: str, expected: list[bytes], total: Tally):
-        self._address = address
-        self._expected = expected
-        self._total = total
-
-    async def __aenter__(self) -> Load:
-        self._channel = grpc.aio.insecure_channel(self._address, options=[("grpc.max_reconnect_backoff_ms", 500)])
-        self._load = Load(lambda: self._channel, self._expected)
-        return await self._load.__aenter__()
-
-    async def __aexit__(self, *raised: object) -> None:
-        await self._load.__aexit__(None, None, None)
-        await self._channel.close()
-        self._total.add(self._load.tally)
-        assert self._load.tally.lost == []
-        assert self._load.tally.sent == self._load.tally.answered + self._load.tally.refused.total()
-
-
 @pytest.fixture
-def loading(expected: list[bytes], pytestconfig: pytest.Config) -> Loading:
+def counted(pytestconfig: pytest.Config) -> Counted[AnyLoad]:
+    """Runs a load; at its end, nothing may be lost."""
     total = pytestconfig.stash.setdefault(TOTAL, Tally())
-    return lambda address: LoadContext(address, expected, total)
+
+    @asynccontextmanager
+    async def run(load: AnyLoad) -> AsyncIterator[AnyLoad]:
+        try:
+            async with load:
+                yield load
+        finally:
+            total.add(load.tally)
+        assert load.tally.lost == []
+        assert load.tally.sent == load.tally.answered + load.tally.refused.total()
+
+    return run
 
 
 @pytest.fixture
-def gateway_of(broken: Broken, repository: Path, tmp_path: Path) -> Iterator[Callable[..., GatewayProcess]]:
-    """Start further gateways before the stack's Triton."""
+def loading(counted: Counted[Load], expected: list[bytes]) -> Loading:
+    """Puts load on an address, over one channel, with an API key where one is given."""
+
+    @asynccontextmanager
+    async def run(address: str, key: str = "") -> AsyncIterator[Load]:
+        options = [("grpc.max_reconnect_backoff_ms", 500)]
+        async with (
+            grpc.aio.insecure_channel(address, options=options) as channel,
+            counted(Load(lambda: nullcontext(channel), expected, key)) as load,
+        ):
+            yield load
+
+    return run
+
+
+@pytest.fixture
+def gateway_of(broken: Broken, repository: Path, tmp_path: Path) -> Iterator[Gateways]:
+    """Start further gateways before the stack's Triton, or another that the settings name."""
     started: list[GatewayProcess] = []
 
     def start(log: Path = tmp_path / "gateway.log", **settings: str) -> GatewayProcess:
@@ -120,7 +136,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(str(config.stash[TOTAL]))
 
 
-async def in_thread(call: Callable[..., GatewayProcess], *args: object, **settings: str) -> GatewayProcess:
+async def in_thread(call: Gateways, *args: object, **settings: str) -> GatewayProcess:
     """Start a gateway without holding up what it may depend on."""
     return await asyncio.to_thread(call, *args, **settings)
 

@@ -3,7 +3,8 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,16 +23,19 @@ GRACE_S = 2.0
 STREAMED = 24
 GAP_S = 0.1
 
+Connect = Callable[[], AbstractAsyncContextManager[grpc.aio.Channel]]
+
 
 class Load:
     """Single images and short streams in turn, while entered; every answer's pixels are compared with `expected`.
 
-    `channel` gives the channel to ask through, anew for each request.
+    `connect` gives the channel to ask through, anew for each request. `key` is an API key to show.
     """
 
-    def __init__(self, channel: Callable[[], grpc.aio.Channel], expected: list[bytes], gap_s: float = GAP_S):
-        self._channel = channel
+    def __init__(self, connect: Connect, expected: list[bytes], key: str = "", gap_s: float = GAP_S):
+        self._connect = connect
         self._expected = expected
+        self._metadata = (("x-api-key", key),) if key else ()
         self._gap_s = gap_s
         self._requests: set[asyncio.Task[None]] = set()
         self.tally = Tally()
@@ -61,18 +65,16 @@ class Load:
 
     async def _send(self) -> None:
         for number in itertools.count():
-            ask = self._stream if number % 5 == 4 else self._single
-            request = asyncio.create_task(self._counted(ask, number % len(self._expected)))
+            request = asyncio.create_task(self._counted(number))
             self._requests.add(request)
             request.add_done_callback(self._requests.discard)
             await asyncio.sleep(self._gap_s)
 
-    async def _counted(self, ask: Callable[[Any, int], Awaitable[str]], seed: int) -> None:
+    async def _counted(self, number: int) -> None:
         self.tally.sent += 1
-        stub = generation_service_pb2_grpc.GenerationServiceStub(self._channel())
         try:
             async with asyncio.timeout(DEADLINE_S + GRACE_S):
-                fault = await ask(stub, seed)
+                fault = await self._ask(number)
         except grpc.aio.AioRpcError as error:
             self.tally.fail(error)
         except TimeoutError:
@@ -83,15 +85,22 @@ class Load:
             else:
                 self.tally.answered += 1
 
-    async def _single(self, stub: Any, seed: int) -> str:
+    async def _ask(self, number: int) -> str:
+        """Send a request, and say what is wrong with its answer. Raises AioRpcError where it ends with a status."""
+        async with self._connect() as channel:
+            stub: Any = generation_service_pb2_grpc.GenerationServiceStub(channel)
+            return await (self._stream(stub) if number % 5 == 4 else self._single(stub, number))
+
+    async def _single(self, stub: Any, number: int) -> str:
+        seed = number % len(self._expected)
         request = pb.GenerateRequest(model=MODEL, sources=[image_pb2.Source(seed=seed)], output=RAW)
-        answer = await stub.Generate(request, timeout=DEADLINE_S)
+        answer = await stub.Generate(request, timeout=DEADLINE_S, metadata=self._metadata)
         return self._fault([image.data for image in answer.images], seed, 1)
 
-    async def _stream(self, stub: Any, seed: int) -> str:
+    async def _stream(self, stub: Any) -> str:
         seeds = pb.SeedRange(first=0, count=STREAMED)
         request = pb.StreamGenerateRequest(model=MODEL, seeds=seeds, output=RAW)
-        call = stub.StreamGenerate(request, timeout=DEADLINE_S)
+        call = stub.StreamGenerate(request, timeout=DEADLINE_S, metadata=self._metadata)
         return self._fault([image.data async for part in call for image in part.images], 0, STREAMED)
 
     def _fault(self, images: list[bytes], first: int, count: int) -> str:

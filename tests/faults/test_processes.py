@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from tests.faults.conftest import Broken, Loading, pause
+from tests.faults.conftest import Broken, Loading, frozen, pause
 from tests.faults.load import DEADLINE_S
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
@@ -22,7 +22,7 @@ async def test_triton_killed(broken: Broken, loading: Loading, enough: int) -> N
 async def test_triton_frozen_for_longer_than_any_deadline(broken: Broken, loading: Loading, enough: int) -> None:
     async with loading(broken.gateway) as load:
         await load.answers(enough)
-        async with broken.frozen(broken.triton()):
+        async with frozen(broken.triton()):
             await pause(DEADLINE_S + 2)
         await load.answers(enough)
         assert load.tally.refused
@@ -33,7 +33,7 @@ async def test_triton_slow(broken: Broken, loading: Loading, enough: int) -> Non
         await load.answers(enough)
         triton = broken.triton()
         for _ in range(4 * enough):
-            async with broken.frozen(triton):
+            async with frozen(triton):
                 await pause(0.09)
             await pause(0.01)
         await load.answers(enough)

@@ -72,7 +72,12 @@ def test_up_runs_everything_restarts_a_killed_gateway_and_ends_cleanly(small_rep
 
 @pytest.mark.parametrize("name", ["triton", "up"])
 def test_a_missing_repository_is_an_error_in_one_line(name: str, tmp_path: Path) -> None:
-    command = _command(name, *(["--edge", ""] if name == "up" else []), "--repository", str(tmp_path / "none"))
+    command = _command(
+        name,
+        *(["--edge", "", "--admin", "127.0.0.1:0"] if name == "up" else []),
+        "--repository",
+        str(tmp_path / "none"),
+    )
     ended = subprocess.run(command, capture_output=True, text=True)
     assert ended.returncode == 1
     assert ended.stderr == f"error: repository: {tmp_path / 'none'} is not a directory\n"
@@ -81,11 +86,15 @@ def test_a_missing_repository_is_an_error_in_one_line(name: str, tmp_path: Path)
 @pytest.mark.parametrize(
     ("name", "arguments", "error"),
     [
-        ("up", ["--edge", "", "--address", "50051"], "address: '50051' is not host:port"),
-        ("up", ["--edge", "", "--address", "192.0.2.1:0"], "address: 192.0.2.1:0 cannot be listened on: "),
+        ("up", ["--edge", "", "--admin", "127.0.0.1:0", "--address", "50051"], "address: '50051' is not host:port"),
         (
             "up",
-            ["--edge", "", "--address", "no-such-host.invalid:0"],
+            ["--edge", "", "--admin", "127.0.0.1:0", "--address", "192.0.2.1:0"],
+            "address: 192.0.2.1:0 cannot be listened on: ",
+        ),
+        (
+            "up",
+            ["--edge", "", "--admin", "127.0.0.1:0", "--address", "no-such-host.invalid:0"],
             "address: no-such-host.invalid:0 cannot be listened on: ",
         ),
         pytest.param("triton", ["--host", "192.0.2.1"], "address: 192.0.2.1:", marks=pytest.mark.stack),
@@ -105,7 +114,17 @@ def test_an_address_that_cannot_be_is_an_error_in_one_line(
 def test_up_names_a_port_in_use_before_it_starts_anything(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
-        command = _command("up", "--repository", str(tmp_path), "--address", f"127.0.0.1:{port}", "--edge", "")
+        command = _command(
+            "up",
+            "--repository",
+            str(tmp_path),
+            "--address",
+            f"127.0.0.1:{port}",
+            "--edge",
+            "",
+            "--admin",
+            "127.0.0.1:0",
+        )
         ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stderr) == (1, f"error: port {port} is in use on 127.0.0.1\n")
 

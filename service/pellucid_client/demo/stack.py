@@ -35,7 +35,16 @@ class Stack:
     def of_repository(cls, repository: Path, log: Path, start_timeout_s: float, edge: str = "") -> Self:
         """Return the stack that serves a model repository, with an edge at `edge` (`host:port`) where one is wanted."""
         command = [sys.executable, "-m", "pellucid_client", "up", "--json"]
-        command += ["--address", "127.0.0.1:0", "--edge", edge, "--repository", str(repository)]
+        command += [
+            "--address",
+            "127.0.0.1:0",
+            "--admin",
+            "127.0.0.1:0",
+            "--edge",
+            edge,
+            "--repository",
+            str(repository),
+        ]
         return cls(command, log, start_timeout_s)
 
     def __enter__(self) -> Self:

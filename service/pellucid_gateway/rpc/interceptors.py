@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import grpc
 import structlog
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc import code_pb2
 from grpc_status import rpc_status
 
@@ -52,8 +52,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return self._wrapped.setdefault(method, self._wrap(handler, method))
 
     def _wrap(self, handler: "grpc.RpcMethodHandler[Any, Any]", method: str) -> Handler:
-        codec = {
-            "request_deserializer": metrics.receiving(method, handler.request_deserializer),  # type: ignore[arg-type]
+        codec: dict[str, Any] = {
+            "request_deserializer": metrics.receiving(method, _tolerant(handler.request_deserializer)),
             "response_serializer": metrics.sending(method, handler.response_serializer),  # type: ignore[arg-type]
         }
         if handler.request_streaming:
@@ -95,14 +95,21 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     async def _charged(self, requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
         async for request in requests:
-            self._charge(request)
+            self._receive(request)
             yield request
+
+    def _receive(self, request: Message | DecodeError) -> None:
+        if isinstance(request, DecodeError):
+            raise errors.invalid("request", str(request))
+        self._charge(request)
 
     def _charge(self, message: Message) -> None:
         self._admission.quotas.charge(current.get(), message.ByteSize())
 
     @asynccontextmanager
-    async def _guarded(self, method: str, context: Context, request: Message | None = None) -> AsyncIterator[None]:
+    async def _guarded(
+        self, method: str, context: Context, request: Message | DecodeError | None = None
+    ) -> AsyncIterator[None]:
         """Count the call, turn what it raises into its status, and log how it ended."""
         call = Call(
             method, _identify(request), context.invocation_metadata() or (), model=getattr(request, "model", "")
@@ -111,7 +118,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             call.caller = await admit(self._authenticator, method, context)
             with self._admission.call():
                 if request is not None:
-                    self._charge(request)
+                    self._receive(request)
                 yield
         except errors.GatewayError as error:
             if isinstance(error, errors.Overloaded | errors.QuotaExceeded):
@@ -130,9 +137,25 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             call.end("OK")
 
 
+def _tolerant(deserialize: Any) -> Callable[[bytes], Message | DecodeError]:
+    """Give a deserializer that returns what is wrong with bytes that are no message.
+
+    NOTE: what a deserializer raises, grpc.aio takes for the server's own failure.
+    """
+
+    def read(data: bytes) -> Message | DecodeError:
+        try:
+            message: Message = deserialize(data)
+        except DecodeError as error:
+            return error
+        return message
+
+    return read
+
+
 def _identify(request: Any) -> str:
     """Give a request's id, and one of ours to a request that brought none."""
-    if request is None or "request_id" not in request.DESCRIPTOR.fields_by_name:
+    if request is None or isinstance(request, DecodeError) or "request_id" not in request.DESCRIPTOR.fields_by_name:
         return secrets.token_hex(16)
     request.request_id = request.request_id or secrets.token_hex(16)
     return str(request.request_id)
