@@ -10,7 +10,7 @@ RUN := $(UV) run --frozen --no-sync
 export UV_PYTHON := $(PYTHON)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup models demo up check test test-fast proto proto-land bench full-size faults audit
+.PHONY: help setup models demo up check test test-fast proto proto-land bench full-size overload faults soak fuzz audit
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -35,7 +35,7 @@ demo: models ## Pictures: real faces moved along their axes, through Triton and 
 up: models ## Triton and the gateway, until Ctrl-C
 	$(RUN) pellucid up
 
-check: setup ## Style, types, architecture, contract
+check: setup ## Style, types, architecture, contract, known vulnerabilities
 	$(UV) lock --check
 	$(RUN) ruff check
 	$(RUN) ruff format --check
@@ -46,6 +46,7 @@ check: setup ## Style, types, architecture, contract
 	$(RUN) buf lint build/contract.binpb --config buf.yaml
 	$(RUN) buf breaking build/contract.binpb --against proto/landed.binpb --config buf.yaml
 	$(RUN) python proto/generate.py drift
+	$(MAKE) --no-print-directory audit
 
 test: models ## All tests, with the real Triton
 	$(RUN) pytest
@@ -69,8 +70,17 @@ bench: models ## Throughput and latency: ONNX Runtime in process, Triton, the ga
 full-size: models ## Every family at its published size, with random weights: seconds and memory
 	$(RUN) python -m benchmarks.full_size
 
+overload: models ## One, two and three times what the machine can do: what is answered in time, what is refused
+	$(RUN) python -m benchmarks.overload
+
 faults: models ## Processes killed, frozen and cut off under load: every request answered or refused, none lost
 	$(RUN) pytest --long tests/faults
+
+soak: models ## Half an hour of mixed traffic: memory stays flat
+	$(RUN) pytest --long tests/soak
+
+fuzz: setup ## Every call with thousands of inputs, over gRPC and JSON: nothing crashes, nothing hangs
+	$(RUN) pytest --long tests/fuzz
 
 audit: setup ## Known vulnerabilities of what uv.lock pins, and its bill of materials in build/
 	mkdir -p build
