@@ -10,7 +10,7 @@ from onnx import ModelProto
 
 from pellucid_export.errors import GraphError
 from pellucid_export.family import Stage
-from pellucid_export.folding import fold_batch_norms
+from pellucid_export.networks.folding import fold_batch_norms
 from pellucid_export.samples import draw
 
 _TRACED_ROWS = 2

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pellucid_export import pickled
 from pellucid_export.axes.errors import AxesError
+from pellucid_export.containers import pickled
 from pellucid_export.errors import CheckpointError
 
 

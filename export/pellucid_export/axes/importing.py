@@ -15,10 +15,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from pellucid.v1.axis_pb2 import Axis, AxisSet
 from pellucid.v1.latent_pb2 import SPACE_UNSPECIFIED, SPACE_W, SPACE_Z, Space
 from pellucid.v1.model_pb2 import PRIOR_NORMAL, PRIOR_SPHERE, Model
-from pellucid_export import celeba
 from pellucid_export.axes import direction_pickle, interfacegan
 from pellucid_export.axes.errors import AxesError
 from pellucid_export.axes.response import HARD_LIMIT_STEPS
+from pellucid_export.datasets import celeba
 
 
 @dataclass(frozen=True)

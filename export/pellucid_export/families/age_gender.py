@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from pellucid.v1.model_pb2 import LABEL_KIND_PROBABILITY, LABEL_KIND_QUANTITY, TASK_CLASSIFY, Label, Model
-from pellucid_export import image_classifier
 from pellucid_export.errors import CheckpointError
 from pellucid_export.family import Family, Network
-from pellucid_export.image_classifier import Head, View
+from pellucid_export.networks import image_classifier
+from pellucid_export.networks.image_classifier import Head, View
 
 AGE_FILE = "age-v1.onnx"
 GENDER_FILE = "gender-v1.onnx"

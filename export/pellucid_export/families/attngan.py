@@ -25,11 +25,12 @@ from pellucid.v1.model_pb2 import (
     LatentSpace,
     Model,
 )
-from pellucid_export import caption_encoder, caption_pickle, checkpoints
-from pellucid_export.caption_generator import SIZES, CaptionGenerator, Dimensions
+from pellucid_export.containers import caption_pickle, checkpoints
 from pellucid_export.errors import CheckpointError, FamilyError
 from pellucid_export.family import Family, Network, Signature, Stage, Tensor
-from pellucid_export.pixels import Pixels, image_tensor
+from pellucid_export.networks import caption_encoder
+from pellucid_export.networks.caption_generator import SIZES, CaptionGenerator, Dimensions
+from pellucid_export.networks.pixels import Pixels, image_tensor
 
 VOCABULARY_ASSET = "vocabulary.json"
 

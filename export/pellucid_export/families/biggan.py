@@ -23,10 +23,11 @@ from pellucid.v1.model_pb2 import (
     Model,
     TruncationRange,
 )
-from pellucid_export import biggan_deep, biggan_folder, biggan_pytorch, checkpoints
+from pellucid_export.containers import biggan_folder, checkpoints
 from pellucid_export.errors import CheckpointError, FamilyError
 from pellucid_export.family import Family, Network, Signature, Stage, Tensor
-from pellucid_export.pixels import Pixels, image_tensor
+from pellucid_export.networks import biggan_deep, biggan_pytorch
+from pellucid_export.networks.pixels import Pixels, image_tensor
 
 _IMAGENET_CLASSES = 1000
 # The official samplers' bound, in standard deviations, before scaling.
@@ -105,7 +106,7 @@ def _class_names(count: int) -> list[str]:
     """Names by index: ImageNet's where there are as many, numbers otherwise."""
     if count != _IMAGENET_CLASSES:
         return [f"class_{index}" for index in range(count)]
-    names = resources.files("pellucid_export") / "imagenet_classes.txt"
+    names = resources.files("pellucid_export.datasets") / "imagenet_classes.txt"
     return names.read_text(encoding="utf-8").splitlines()
 
 

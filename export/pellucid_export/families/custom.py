@@ -14,14 +14,16 @@ from pathlib import Path
 import numpy as np
 
 from pellucid.v1.model_pb2 import TASK_CLASSIFY, Model
-from pellucid_export import card_file, convention, factory, foreign_graph, torchscript_file
+from pellucid_export import card_file
 from pellucid_export.card_file import CardFile
-from pellucid_export.convention import Feed
+from pellucid_export.containers import factory, torchscript_file
 from pellucid_export.errors import CheckpointError, FamilyError
 from pellucid_export.family import Family, Network, Signature, Stage, Tensor
-from pellucid_export.foreign_graph import ForeignGraph
-from pellucid_export.foreign_module import ForeignModule
-from pellucid_export.pixels import Pixels, image_tensor
+from pellucid_export.networks import convention, foreign_graph
+from pellucid_export.networks.convention import Feed
+from pellucid_export.networks.foreign_graph import ForeignGraph
+from pellucid_export.networks.foreign_module import ForeignModule
+from pellucid_export.networks.pixels import Pixels, image_tensor
 from pellucid_export.samples import Array, draw
 
 CARD_FILE = "card.yaml"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pellucid.v1.model_pb2 import Model
 from pellucid.v1.translation_pb2 import Direction
-from pellucid_export import checkpoints
+from pellucid_export.containers import checkpoints
 from pellucid_export.errors import CheckpointError, FamilyError
 from pellucid_export.family import Family, Network
 from pellucid_export.networks import image_translator

@@ -15,10 +15,10 @@ from torch import nn
 
 from pellucid.v1.latent_pb2 import SPACE_Z
 from pellucid.v1.model_pb2 import PRIOR_NORMAL, TASK_GENERATE, LatentPrior, LatentSpace, Model
-from pellucid_export import checkpoints
+from pellucid_export.containers import checkpoints
 from pellucid_export.errors import CheckpointError
 from pellucid_export.family import Family, Network, Signature, Stage, Tensor
-from pellucid_export.pixels import PixelOutput, Pixels, image_tensor
+from pellucid_export.networks.pixels import PixelOutput, Pixels, image_tensor
 
 _KERNEL = 4
 

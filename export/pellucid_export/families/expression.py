@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from pellucid.v1.model_pb2 import LABEL_KIND_PROBABILITY, TASK_CLASSIFY, Label, Model
-from pellucid_export import checkpoints, keras_file
+from pellucid_export.containers import checkpoints, keras_file
 from pellucid_export.errors import CheckpointError
 from pellucid_export.family import Family, Network, Signature, Stage, Tensor
 

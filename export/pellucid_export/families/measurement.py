@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from pellucid.v1.model_pb2 import LABEL_KIND_QUANTITY, TASK_CLASSIFY, Label, Model
-from pellucid_export import checkpoints
+from pellucid_export.containers import checkpoints
 from pellucid_export.family import Family, Network, Signature, Stage, Tensor
 
 _TOLERANCE = 1e-5

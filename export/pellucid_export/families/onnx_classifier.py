@@ -24,10 +24,12 @@ import numpy as np
 from onnx import ModelProto
 
 from pellucid.v1.model_pb2 import LABEL_KIND_PROBABILITY, LABEL_KIND_QUANTITY, TASK_CLASSIFY, Label, Model
-from pellucid_export import celeba, image_classifier, runtime
+from pellucid_export import runtime
+from pellucid_export.datasets import celeba
 from pellucid_export.errors import CheckpointError
 from pellucid_export.family import Family, Network
-from pellucid_export.image_classifier import Head, View
+from pellucid_export.networks import image_classifier
+from pellucid_export.networks.image_classifier import Head, View
 
 PRESETS: Mapping[str, tuple[str, ...]] = {"celeba40": tuple(name.lower() for name in celeba.ATTRIBUTES)}
 """Sets of labels that have a name."""

@@ -23,13 +23,14 @@ from pellucid.v1.model_pb2 import (
     LatentSpace,
     Model,
 )
-from pellucid_export import checkpoints, genforce, layers, tf_pggan, tf_pickle
-from pellucid_export.checkpoints import State
+from pellucid_export.containers import checkpoints, genforce, tf_pggan, tf_pickle
+from pellucid_export.containers.checkpoints import State
 from pellucid_export.errors import CheckpointError
 from pellucid_export.family import Family, Network, Signature, Stage, Tensor
-from pellucid_export.growing import AS_STORED, Growth, growth
-from pellucid_export.layers import Convolution, PixelNorm, leaky
-from pellucid_export.pixels import PixelOutput, Pixels, image_tensor
+from pellucid_export.networks import layers
+from pellucid_export.networks.growing import AS_STORED, Growth, growth
+from pellucid_export.networks.layers import Convolution, PixelNorm, leaky
+from pellucid_export.networks.pixels import PixelOutput, Pixels, image_tensor
 
 _UNKNOWN = -1
 

@@ -6,7 +6,7 @@ Which way a network translates was decided by its training (`--direction`); no f
 from dataclasses import dataclass
 from pathlib import Path
 
-from pellucid_export import checkpoints
+from pellucid_export.containers import checkpoints
 from pellucid_export.family import Family, Network
 from pellucid_export.networks import image_translator
 

@@ -21,14 +21,15 @@ from pellucid.v1.translation_pb2 import (
     Sizes,
     Translation,
 )
-from pellucid_export import checkpoints, cityscapes, clusters_file, pix2pixhd_folder
+from pellucid_export.containers import checkpoints, clusters_file, pix2pixhd_folder
+from pellucid_export.containers.pix2pixhd_folder import Checkpoint, Generator
+from pellucid_export.datasets import cityscapes
 from pellucid_export.errors import CheckpointError, FamilyError
 from pellucid_export.family import Family, Length, Network, Signature, Stage, Tensor
 from pellucid_export.networks.colours import signed
 from pellucid_export.networks.feature_encoder import FeatureEncoder
+from pellucid_export.networks.pixels import PixelOutput, Pixels, image_tensor
 from pellucid_export.networks.scene_planes import MAX_INSTANCES, edges, one_hot, painted
-from pellucid_export.pix2pixhd_folder import Checkpoint, Generator
-from pellucid_export.pixels import PixelOutput, Pixels, image_tensor
 
 MAX_PX = 2 * 2048 * 1024
 CLUSTERS = "clusters.json"

@@ -23,13 +23,13 @@ from pellucid.v1.translation_pb2 import (
     Sizes,
     Translation,
 )
-from pellucid_export import checkpoints
+from pellucid_export.containers import checkpoints
 from pellucid_export.errors import CheckpointError, FamilyError
 from pellucid_export.family import Family, Length, Network, Signature, Stage, Tensor
 from pellucid_export.networks import norms
 from pellucid_export.networks.colours import signed
 from pellucid_export.networks.labelled_generator import MULTIPLE, LabelledGenerator, Layout
-from pellucid_export.pixels import PixelOutput, Pixels, image_tensor
+from pellucid_export.networks.pixels import PixelOutput, Pixels, image_tensor
 
 Dataset = Literal["attributes", "classes", "joint"]
 

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pellucid_export import checkpoints, genforce, layers, tf_pickle, tf_stylegan
-from pellucid_export.checkpoints import State
+from pellucid_export.containers import checkpoints, genforce, tf_pickle, tf_stylegan
+from pellucid_export.containers.checkpoints import State
 from pellucid_export.errors import CheckpointError
 from pellucid_export.family import Family, Network, Stage
-from pellucid_export.growing import AS_STORED, growth
-from pellucid_export.pixels import PixelOutput, Pixels
-from pellucid_export.style_based import Noise, StyleBased, image_height
-from pellucid_export.stylegan_networks import Generator, Mapping, Synthesis
-from pellucid_export.synthesis_stage import SynthesisStage
+from pellucid_export.networks import layers
+from pellucid_export.networks.growing import AS_STORED, growth
+from pellucid_export.networks.pixels import PixelOutput, Pixels
+from pellucid_export.networks.style_based import Noise, StyleBased, image_height
+from pellucid_export.networks.stylegan_networks import Generator, Mapping, Synthesis
+from pellucid_export.networks.synthesis_stage import SynthesisStage
 
 # What the official scripts use.
 _TRUNCATION = 0.7

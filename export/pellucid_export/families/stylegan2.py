@@ -12,15 +12,16 @@ from typing import cast
 import torch
 from torch import nn
 
-from pellucid_export import checkpoints, layers, stylegan2_layout
+from pellucid_export.containers import checkpoints, stylegan2_layout
+from pellucid_export.containers.stylegan2_layout import Plan
 from pellucid_export.errors import FamilyError
 from pellucid_export.family import Family, Network, Stage
-from pellucid_export.layers import Dense, PixelNorm, Truncation, leaky
-from pellucid_export.modulation import Block, Modulated
-from pellucid_export.pixels import PixelOutput, Pixels
-from pellucid_export.style_based import Noise, StyleBased, image_height
-from pellucid_export.stylegan2_layout import Plan
-from pellucid_export.synthesis_stage import SynthesisStage
+from pellucid_export.networks import layers
+from pellucid_export.networks.layers import Dense, PixelNorm, Truncation, leaky
+from pellucid_export.networks.modulation import Block, Modulated
+from pellucid_export.networks.pixels import PixelOutput, Pixels
+from pellucid_export.networks.style_based import Noise, StyleBased, image_height
+from pellucid_export.networks.synthesis_stage import SynthesisStage
 
 _MAPPING_MULTIPLIER = 0.01
 

@@ -5,7 +5,7 @@
 import torch
 from torch import nn
 
-from pellucid_export.checkpoints import State
+from pellucid_export.containers.checkpoints import State
 from pellucid_export.errors import CheckpointError
 from pellucid_export.networks.colours import signed
 from pellucid_export.networks.global_generator import count_halvings, doubling, from_planes, halving, kernel, to_image

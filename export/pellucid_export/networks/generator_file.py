@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from pellucid_export import checkpoints
-from pellucid_export.checkpoints import State
+from pellucid_export.containers import checkpoints
+from pellucid_export.containers.checkpoints import State
 from pellucid_export.errors import CheckpointError
 from pellucid_export.networks import norms, resnet_generator, unet_generator
 from pellucid_export.networks.resnet_generator import ResnetGenerator

@@ -14,14 +14,14 @@ from pellucid.v1.translation_pb2 import (
     Sizes,
     Translation,
 )
-from pellucid_export.checkpoints import State
+from pellucid_export.containers.checkpoints import State
 from pellucid_export.errors import CheckpointError, FamilyError
 from pellucid_export.family import Length, Signature, Stage, Tensor
 from pellucid_export.networks import generator_file
 from pellucid_export.networks.dropout import KEEP
 from pellucid_export.networks.generator_file import Statistics
+from pellucid_export.networks.pixels import Pixels, image_tensor
 from pellucid_export.networks.translator import Generator, Translator
-from pellucid_export.pixels import Pixels, image_tensor
 
 MAX_PX = 4096 * 2304
 """Most pixels of one image, where sizes may vary: memory grows with them."""

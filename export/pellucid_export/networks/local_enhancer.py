@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from pellucid_export.checkpoints import State
+from pellucid_export.containers.checkpoints import State
 from pellucid_export.errors import CheckpointError
 from pellucid_export.networks import global_generator
 from pellucid_export.networks.global_generator import Block, doubling, from_planes, halving, kernel, to_image

@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from pellucid_export.checkpoints import State
+from pellucid_export.containers.checkpoints import State
 
 Norm = Literal["batch", "instance", "none"]
 

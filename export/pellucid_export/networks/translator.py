@@ -4,9 +4,9 @@ import torch
 from torch import nn
 
 from pellucid_export.networks import dropout, lab
+from pellucid_export.networks.pixels import PixelOutput, Pixels
 from pellucid_export.networks.resnet_generator import ResnetGenerator
 from pellucid_export.networks.unet_generator import UnetGenerator
-from pellucid_export.pixels import PixelOutput, Pixels
 
 Generator = ResnetGenerator | UnetGenerator
 

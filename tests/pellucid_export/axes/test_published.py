@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from pellucid.v1.axis_pb2 import FIT_METRIC_R2
-from pellucid_export import checkpoints, zoo
+from pellucid_export import zoo
 from pellucid_export.axes import axis_set, published
+from pellucid_export.containers import checkpoints
 
 pytestmark = pytest.mark.torch
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from pellucid_export.checkpoints import State
+from pellucid_export.containers.checkpoints import State
 from pellucid_export.networks import global_generator, local_enhancer
 from pellucid_export.networks.feature_encoder import FeatureEncoder
 from pellucid_export.networks.global_generator import GlobalGenerator

@@ -16,13 +16,13 @@ from google.protobuf import json_format
 from torch import nn
 
 from pellucid_export import determinism, exporter, parity, runtime, source, torchscript
-from pellucid_export.caption_encoder import CaptionEncoder
-from pellucid_export.caption_generator import Attention, CaptionGenerator, Dimensions
 from pellucid_export.errors import CheckpointError, FamilyError
 from pellucid_export.families import attngan
 from pellucid_export.families.attngan import Options
 from pellucid_export.family import Network
 from pellucid_export.form import Form
+from pellucid_export.networks.caption_encoder import CaptionEncoder
+from pellucid_export.networks.caption_generator import Attention, CaptionGenerator, Dimensions
 from pellucid_export.repository import Repository
 from pellucid_export.samples import Arrays, draw
 from pellucid_export.verify import verify

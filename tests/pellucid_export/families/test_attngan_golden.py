@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from pellucid_export import onnx, runtime
-from pellucid_export.caption_generator import CaptionGenerator
 from pellucid_export.families import attngan
 from pellucid_export.families.attngan import Options
 from pellucid_export.family import Network
-from pellucid_export.pixels import Pixels
+from pellucid_export.networks.caption_generator import CaptionGenerator
+from pellucid_export.networks.pixels import Pixels
 from pellucid_export.runtime import Runner
 from pellucid_export.samples import Arrays
 

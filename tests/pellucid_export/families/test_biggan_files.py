@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from pellucid_export import checkpoints, exporter, runtime, samples, source
-from pellucid_export.checkpoints import State
+from pellucid_export import exporter, runtime, samples, source
+from pellucid_export.containers import checkpoints
+from pellucid_export.containers.checkpoints import State
 from pellucid_export.errors import CheckpointError, FamilyError
 from pellucid_export.families.biggan import FAMILY, Options
 from pellucid_export.form import Form

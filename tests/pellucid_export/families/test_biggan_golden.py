@@ -13,10 +13,12 @@ import torch
 from scipy import stats
 
 from pellucid.v1.model_pb2 import OFFICIAL_SAMPLER_TRUNCNORM
-from pellucid_export import checkpoints, onnx, runtime, spectral_norm
-from pellucid_export.biggan_deep import TruncationRows
+from pellucid_export import onnx, runtime
+from pellucid_export.containers import checkpoints
 from pellucid_export.families.biggan import FAMILY, Options
 from pellucid_export.family import Network, Signature, Stage, Tensor
+from pellucid_export.networks import spectral_norm
+from pellucid_export.networks.biggan_deep import TruncationRows
 from pellucid_export.runtime import Runner
 from pellucid_export.samples import Array, Arrays
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from pellucid_export import checkpoints, exporter, families, source
-from pellucid_export.checkpoints import State
+from pellucid_export import exporter, families, source
+from pellucid_export.containers import checkpoints
+from pellucid_export.containers.checkpoints import State
 from pellucid_export.errors import CheckpointError
 from pellucid_export.families import cyclegan, pix2pix
 from pellucid_export.form import Form

@@ -22,7 +22,7 @@ from pellucid.v1.model_pb2 import (
     LatentSpace,
 )
 from pellucid_export import exporter, runtime, source
-from pellucid_export.checkpoints import State
+from pellucid_export.containers.checkpoints import State
 from pellucid_export.errors import CheckpointError, FamilyError
 from pellucid_export.families import pggan
 from pellucid_export.families.pggan import Options, Plan

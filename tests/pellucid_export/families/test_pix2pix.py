@@ -11,7 +11,7 @@ from torch import nn
 
 from pellucid.v1.translation_pb2 import FIT_MODE_RESIZE, RESAMPLING_BICUBIC, DropoutInput, Sizes
 from pellucid_export import exporter, runtime, source
-from pellucid_export.checkpoints import State
+from pellucid_export.containers.checkpoints import State
 from pellucid_export.errors import CheckpointError, FamilyError
 from pellucid_export.exporter import Exported
 from pellucid_export.families.pix2pix import FAMILY, Options

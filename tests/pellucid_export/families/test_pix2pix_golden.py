@@ -11,7 +11,7 @@ from pellucid_export.families.pix2pix import FAMILY, Options
 from pellucid_export.family import Stage
 from pellucid_export.networks import generator_file
 from pellucid_export.networks.generator_file import Statistics
-from pellucid_export.pixels import Pixels
+from pellucid_export.networks.pixels import Pixels
 from tests.pellucid_export.families.test_cyclegan_golden import KINDS, Case, case, levels_apart, opened
 
 pytestmark = pytest.mark.torch

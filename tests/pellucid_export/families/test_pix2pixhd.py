@@ -19,7 +19,7 @@ from pellucid.v1.translation_pb2 import (
     Translation,
 )
 from pellucid_export import card, exporter, runtime, source
-from pellucid_export.checkpoints import State
+from pellucid_export.containers.checkpoints import State
 from pellucid_export.errors import CheckpointError, FamilyError
 from pellucid_export.families import pix2pixhd
 from pellucid_export.families.pix2pixhd import FAMILY, Options

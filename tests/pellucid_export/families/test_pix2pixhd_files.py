@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pellucid_export import exporter, source
-from pellucid_export.checkpoints import State
+from pellucid_export.containers.checkpoints import State
 from pellucid_export.errors import CheckpointError
 from pellucid_export.families import pix2pixhd
 from pellucid_export.families.pix2pixhd import FAMILY, Options

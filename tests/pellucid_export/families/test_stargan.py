@@ -12,7 +12,7 @@ import torch
 from pellucid.v1.model_pb2 import DETERMINISM_EXACT, TASK_TRANSLATE
 from pellucid.v1.translation_pb2 import FIT_MODE_PAD, RESAMPLING_BILINEAR, Domains, DomainSet, ExclusiveGroup, Sizes
 from pellucid_export import card, exporter, runtime, source
-from pellucid_export.checkpoints import State
+from pellucid_export.containers.checkpoints import State
 from pellucid_export.errors import CheckpointError, FamilyError
 from pellucid_export.families import stargan
 from pellucid_export.families.stargan import FAMILY, Options

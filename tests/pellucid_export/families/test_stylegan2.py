@@ -10,16 +10,17 @@ import torch
 
 from pellucid.v1.latent_pb2 import SPACE_W, SPACE_W_PLUS, SPACE_Z
 from pellucid.v1.model_pb2 import DETERMINISM_UNSPECIFIED, OFFICIAL_SAMPLER_RANDN, TASK_GENERATE
-from pellucid_export import checkpoints, exporter, runtime, source
-from pellucid_export.checkpoints import State
+from pellucid_export import exporter, runtime, source
+from pellucid_export.containers import checkpoints
+from pellucid_export.containers.checkpoints import State
+from pellucid_export.containers.stylegan2_layout import Plan
 from pellucid_export.errors import FamilyError
 from pellucid_export.families.stylegan2 import FAMILY, Options
 from pellucid_export.family import Network
 from pellucid_export.form import Form, Format
+from pellucid_export.networks.synthesis_stage import SynthesisStage
 from pellucid_export.repository import Repository
 from pellucid_export.samples import Array, Arrays
-from pellucid_export.stylegan2_layout import Plan
-from pellucid_export.synthesis_stage import SynthesisStage
 from tests.pellucid_export.families.test_stylegan2_golden import GOLDEN, case, controls, network
 from tests.pellucid_export.published.stylegan2 import random_state, write_snapshot
 

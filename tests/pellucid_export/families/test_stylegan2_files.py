@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from pellucid_export import checkpoints, exporter, source
-from pellucid_export.checkpoints import State
+from pellucid_export import exporter, source
+from pellucid_export.containers import checkpoints
+from pellucid_export.containers.checkpoints import State
 from pellucid_export.errors import CheckpointError, FamilyError
 from pellucid_export.families.stylegan2 import FAMILY, Options
 from pellucid_export.form import Form

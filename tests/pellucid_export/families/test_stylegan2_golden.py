@@ -15,9 +15,9 @@ from torch import nn
 from pellucid_export import onnx, runtime
 from pellucid_export.families.stylegan2 import FAMILY, Options
 from pellucid_export.family import Network, Signature, Stage, Tensor
+from pellucid_export.networks.synthesis_stage import SynthesisStage
 from pellucid_export.runtime import Runner
 from pellucid_export.samples import Array, Arrays
-from pellucid_export.synthesis_stage import SynthesisStage
 
 pytestmark = pytest.mark.torch
 

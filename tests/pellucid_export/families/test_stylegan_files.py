@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from pellucid_export import exporter, runtime, source
-from pellucid_export.checkpoints import State
+from pellucid_export.containers.checkpoints import State
 from pellucid_export.errors import CheckpointError, FamilyError
 from pellucid_export.families import stylegan
 from pellucid_export.families.stylegan import Options, Plan

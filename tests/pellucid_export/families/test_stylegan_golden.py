@@ -15,8 +15,8 @@ from pellucid_export import onnx, runtime
 from pellucid_export.families import stylegan
 from pellucid_export.families.stylegan import Options
 from pellucid_export.family import Network, Stage
+from pellucid_export.networks.synthesis_stage import SynthesisStage
 from pellucid_export.runtime import Runner
-from pellucid_export.synthesis_stage import SynthesisStage
 
 pytestmark = pytest.mark.torch
 

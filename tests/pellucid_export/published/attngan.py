@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from pellucid_export.caption_encoder import CaptionEncoder
-from pellucid_export.caption_generator import CaptionGenerator, Dimensions
+from pellucid_export.networks.caption_encoder import CaptionEncoder
+from pellucid_export.networks.caption_generator import CaptionGenerator, Dimensions
 
 BIRDS = Dimensions(features=32, words=256, condition=100, latent=100, residuals=2, paints_all_sizes=True)
 COCO = Dimensions(features=48, words=256, condition=100, latent=100, residuals=3, paints_all_sizes=True)

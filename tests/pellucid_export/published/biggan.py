@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from pellucid_export import biggan_deep, biggan_pytorch
-from pellucid_export.biggan_deep import LayerLayout
-from pellucid_export.biggan_layout import Layout
+from pellucid_export.containers.biggan_layout import Layout
+from pellucid_export.networks import biggan_deep, biggan_pytorch
+from pellucid_export.networks.biggan_deep import LayerLayout
 
 Norm = biggan_deep.ConditionalNorm | biggan_deep.LastNorm | biggan_pytorch.ConditionalNorm | biggan_pytorch.LastNorm
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from pellucid_export.checkpoints import State
+from pellucid_export.containers.checkpoints import State
 from pellucid_export.networks.norms import PerImageNorm
 from pellucid_export.networks.resnet_generator import Layout, ResnetGenerator
 from pellucid_export.networks.translator import Generator

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
-from pellucid_export.checkpoints import State
+from pellucid_export.containers.checkpoints import State
 from pellucid_export.families.pggan import Generator, Plan
-from pellucid_export.growing import Growth
+from pellucid_export.networks.growing import Growth
 
 CELEBAHQ = Plan(
     latent=512,

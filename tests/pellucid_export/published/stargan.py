@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from pellucid_export.checkpoints import State
+from pellucid_export.containers.checkpoints import State
 from pellucid_export.networks.labelled_generator import LabelledGenerator, Layout
 
 CELEBA = Layout(labels=5, width=64, blocks=6)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
-from pellucid_export.checkpoints import State
+from pellucid_export.containers.checkpoints import State
 from pellucid_export.families.stylegan import Plan
-from pellucid_export.growing import Growth
-from pellucid_export.stylegan_networks import Generator, Mapping, Synthesis
+from pellucid_export.networks.growing import Growth
+from pellucid_export.networks.stylegan_networks import Generator, Mapping, Synthesis
 
 FFHQ = Plan(mapping=(512,) * 9, classes=0, channels=(512, 512, 512, 512, 256, 128, 64, 32, 16), colours=3)
 

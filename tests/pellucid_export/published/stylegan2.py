@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import nn
 
-from pellucid_export.checkpoints import State
+from pellucid_export.containers.checkpoints import State
+from pellucid_export.containers.stylegan2_layout import W_AVERAGE, Plan
 from pellucid_export.families.stylegan2 import Generator
-from pellucid_export.stylegan2_layout import W_AVERAGE, Plan
 
 FFHQ = Plan(
     latent=512,

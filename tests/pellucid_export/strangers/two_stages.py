@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from pellucid.v1.model_pb2 import TASK_GENERATE, LatentPrior, Model
-from pellucid_export import checkpoints
+from pellucid_export.containers import checkpoints
 from pellucid_export.family import Family, Network, Signature, Stage, Tensor
 
 

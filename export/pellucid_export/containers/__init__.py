@@ -1,0 +1,1 @@
+"""The files that published weights come in, read without executing anything."""

@@ -1,0 +1,1 @@
+"""What public data sets call their labels."""
