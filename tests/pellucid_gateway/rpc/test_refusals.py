@@ -158,3 +158,26 @@ async def test_what_nobody_foresaw_is_answered_without_details(gateway: Gateway)
     told = await refused(gateway.generation.Generate(pb.GenerateRequest(model=PAINT)))
     assert (told.code, told.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
     assert "secret" not in told.message
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "ModelService/GetModel",
+        "GenerationService/StreamGenerate",
+        "AnalysisService/StreamAnalyze",
+        "TranslationService/StreamTranslate",
+    ],
+)
+async def test_bytes_that_are_no_message_are_the_caller_s_mistake(gateway: Gateway, method: str) -> None:
+    # On the wire a unary call is a stream of one message.
+    told = await refused(gateway.channel.stream_stream(f"/pellucid.v1.{method}")(iter([b"\xff"]), timeout=10))
+    assert (told.code, told.reason, told.fields) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", ["request"])
+    assert gateway.admission.calls.used == 0
+
+
+async def test_a_refusal_reaches_clients_whatever_letters_it_quotes(gateway: Gateway) -> None:
+    moves = [{"axis": "\N{GRINNING FACE}" * 200, "steps": 1}] * 20
+    told = await refused(gateway.generation.Edit(pb.EditRequest(model=PAINT, sources=[seed(1)], edit=edit(*moves))))
+    assert (told.code, told.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
+    assert told.fields == [f"edit.moves[{k}].axis" for k in range(8)]

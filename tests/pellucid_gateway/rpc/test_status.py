@@ -1,3 +1,5 @@
+from urllib.parse import quote
+
 import pytest
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
@@ -68,6 +70,15 @@ def test_what_may_pass_says_when_to_try_again(error: errors.GatewayError) -> Non
 def test_details_stay_small_however_much_went_wrong() -> None:
     many = errors.InvalidRequest([errors.Violation(f"sources[{k}]" * 100, "x" * 10_000) for k in range(10_000)])
     assert status.status_of(many).ByteSize() < 6000
+
+
+@pytest.mark.parametrize("letter", ["x", "%", "\n", "é", "\N{GRINNING FACE}"])
+def test_a_status_stays_within_what_clients_take_of_metadata(letter: str) -> None:
+    many = errors.InvalidRequest([errors.Violation(letter * 1000, letter * 1000) for _ in range(100)])
+    told = status.status_of(many)
+    assert len(quote(told.message, safe=" :;.x")) + 4 / 3 * told.ByteSize() < 8192 - 256
+    assert told.message.startswith(letter * 80)
+    assert told.message.endswith("...")
 
 
 def test_the_unforeseen_tells_nothing_of_its_details() -> None:
