@@ -26,9 +26,12 @@ def marked(mark: str) -> list[str]:
 
 
 def abandoned_segments() -> set[str]:
-    """Shared memory of embedded Tritons whose launchers are gone; those of other stacks on this machine live on."""
+    """Shared memory of embedded Tritons whose launchers are gone; those of other stacks on this machine live on.
+
+    Names tell the namespace of the launcher's PID, and the PID.
+    """
     segments = {segment.name: re.findall(r"\d+", segment.name) for segment in Path("/dev/shm").glob("*pellucid*")}
-    return {name for name, (pid, *_) in segments.items() if not psutil.pid_exists(int(pid))}
+    return {name for name, (_, pid, *_) in segments.items() if not psutil.pid_exists(int(pid))}
 
 
 def test_the_demo_makes_its_pictures_says_what_it_measured_and_leaves_nothing(repository: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from pellucid_client.demo.stack import Stack
 from tests.e2e.conftest import START_TIMEOUT_S, GatewayProcess, generate, repository
-from tests.faults.load import Load
+from tests.faults.load import GrpcLoad, Load
 from tests.faults.tally import Tally
 
 __all__ = ["generate", "repository"]
@@ -109,7 +109,7 @@ def loading(counted: Counted[Load], expected: list[bytes]) -> Loading:
         options = [("grpc.max_reconnect_backoff_ms", 500)]
         async with (
             grpc.aio.insecure_channel(address, options=options) as channel,
-            counted(Load(lambda: nullcontext(channel), expected, key)) as load,
+            counted(GrpcLoad(lambda: nullcontext(channel), expected, key)) as load,
         ):
             yield load
 

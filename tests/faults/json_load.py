@@ -20,7 +20,7 @@ class JsonLoad(Load):
     """Single images through an edge's HTTP API; what gRPC has a status for is counted by that."""
 
     def __init__(self, http: httpx.AsyncClient, expected: list[bytes], gap_s: float):
-        super().__init__(_no_channel, expected, gap_s=gap_s)
+        super().__init__(expected, gap_s)
         self._http = http
 
     async def _ask(self, number: int) -> str:
@@ -35,10 +35,6 @@ class JsonLoad(Load):
         if answer.is_success:
             return self._fault([base64.b64decode(image["data"]) for image in answer.json()["images"]], seed, 1)
         raise _ended(STATUSES.get(answer.status_code, grpc.StatusCode.UNKNOWN), f"{answer.status_code}: {answer.text}")
-
-
-def _no_channel() -> grpc.aio.Channel:
-    raise NotImplementedError
 
 
 def _ended(code: grpc.StatusCode, details: str) -> grpc.aio.AioRpcError:

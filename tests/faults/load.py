@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -26,16 +27,11 @@ GAP_S = 0.1
 Connect = Callable[[], AbstractAsyncContextManager[grpc.aio.Channel]]
 
 
-class Load:
-    """Single images and short streams in turn, while entered; every answer's pixels are compared with `expected`.
+class Load(ABC):
+    """Requests while entered; every answer's pixels are compared with `expected`."""
 
-    `connect` gives the channel to ask through, anew for each request. `key` is an API key to show.
-    """
-
-    def __init__(self, connect: Connect, expected: list[bytes], key: str = "", gap_s: float = GAP_S):
-        self._connect = connect
+    def __init__(self, expected: list[bytes], gap_s: float = GAP_S):
         self._expected = expected
-        self._metadata = (("x-api-key", key),) if key else ()
         self._gap_s = gap_s
         self._requests: set[asyncio.Task[None]] = set()
         self.tally = Tally()
@@ -85,8 +81,27 @@ class Load:
             else:
                 self.tally.answered += 1
 
+    @abstractmethod
     async def _ask(self, number: int) -> str:
         """Send a request, and say what is wrong with its answer. Raises AioRpcError where it ends with a status."""
+
+    def _fault(self, images: list[bytes], first: int, count: int) -> str:
+        wanted = [self._expected[seed % len(self._expected)] for seed in range(first, first + count)]
+        return "" if images == wanted else f"{len(images)} images, some of them wrong, for {count}"
+
+
+class GrpcLoad(Load):
+    """Single images and short streams in turn.
+
+    `connect` gives the channel to ask through, anew for each request. `key` is an API key to show.
+    """
+
+    def __init__(self, connect: Connect, expected: list[bytes], key: str = ""):
+        super().__init__(expected)
+        self._connect = connect
+        self._metadata = (("x-api-key", key),) if key else ()
+
+    async def _ask(self, number: int) -> str:
         async with self._connect() as channel:
             stub: Any = generation_service_pb2_grpc.GenerationServiceStub(channel)
             return await (self._stream(stub) if number % 5 == 4 else self._single(stub, number))
@@ -102,7 +117,3 @@ class Load:
         request = pb.StreamGenerateRequest(model=MODEL, seeds=seeds, output=RAW)
         call = stub.StreamGenerate(request, timeout=DEADLINE_S, metadata=self._metadata)
         return self._fault([image.data async for part in call for image in part.images], 0, STREAMED)
-
-    def _fault(self, images: list[bytes], first: int, count: int) -> str:
-        wanted = [self._expected[seed % len(self._expected)] for seed in range(first, first + count)]
-        return "" if images == wanted else f"{len(images)} images, some of them wrong, for {count}"

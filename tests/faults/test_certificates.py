@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.e2e.conftest import GatewayProcess
 from tests.faults.conftest import Broken, Counted
-from tests.faults.load import Load
+from tests.faults.load import GrpcLoad, Load
 from tests.pellucid_gateway.identity.certificates import chain, replace
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
@@ -53,7 +53,7 @@ def connection(gateway: TlsGateway, *authorities: trustme.CA) -> grpc.aio.Channe
 async def test_certificate_swapped(
     gateway: TlsGateway, counted: Counted[Load], expected: list[bytes], enough: int, tmp_path: Path, is_long: bool
 ) -> None:
-    async with counted(Load(lambda: connection(gateway, *AUTHORITIES), expected)) as load:
+    async with counted(GrpcLoad(lambda: connection(gateway, *AUTHORITIES), expected)) as load:
         await load.answers(enough)
         for number in range(1, 1 + (20 if is_long else 3)):
             issued = AUTHORITIES[number % 2].issue_cert("127.0.0.1")

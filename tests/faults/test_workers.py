@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.conftest import GatewayProcess
 from tests.faults.conftest import Counted, Gateways, in_thread
-from tests.faults.load import Load
+from tests.faults.load import GrpcLoad, Load
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
@@ -24,7 +24,7 @@ async def test_one_of_two_workers_killed(
         # The kernel shares out connections: each request has one of its own.
         return grpc.aio.insecure_channel(gateway.address, options=[("grpc.use_local_subchannel_pool", 1)])
 
-    async with counted(Load(connection, expected)) as load:
+    async with counted(GrpcLoad(connection, expected)) as load:
         await load.answers(enough)
         killed, other = workers(gateway)
         killed.kill()

@@ -11,6 +11,7 @@ Runs inside Triton's Python backend, in the server's own environment (numpy < 2)
 """
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +33,7 @@ class _Member(NamedTuple):
     rows: int
 
 
-class BatchingModel:
+class BatchingModel(ABC):
     """Turns Triton's `execute` into runs of a network; a backend supplies `run`."""
 
     def __init__(self, config: dict[str, Any]) -> None:
@@ -40,9 +41,10 @@ class BatchingModel:
         self.output_names = [tensor["name"] for tensor in config["output"]]
         self._is_batched = config["max_batch_size"] > 0
 
+    @abstractmethod
     def run(self, inputs: Tensors, outputs: Sequence[str]) -> list[Any]:
         """Run the network once and return the named outputs; raises RequestError for unusable values."""
-        raise NotImplementedError
+
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer the requests, in their order."""
