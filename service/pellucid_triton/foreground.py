@@ -18,7 +18,9 @@ from pellucid_triton.supervisor import Service, Supervisor
 def foreground() -> Iterator[None]:
     """Log to standard error; end quietly on SIGINT and SIGTERM, and with the reason on a LauncherError."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Named both: a shell that starts a command in the background has it ignore SIGINT.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:
