@@ -45,7 +45,6 @@ class BatchingModel(ABC):
     def run(self, inputs: Tensors, outputs: Sequence[str]) -> list[Any]:
         """Run the network once and return the named outputs; raises RequestError for unusable values."""
 
-
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer the requests, in their order."""
         responses: list[Any] = [None] * len(requests)
