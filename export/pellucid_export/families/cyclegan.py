@@ -67,10 +67,7 @@ def _both_ways(folder: Path, options: Options, names: tuple[str, str]) -> Networ
 
 def _card(translator: ImageTranslator, options: Options) -> Model:
     card = translator.card()
-    is_local = not translator.is_fixed and (
-        options.statistics == "running" or translator.generator.layout.norm == "none"
-    )
-    card.translation.sizes.tiles = options.tiles or is_local
+    card.translation.sizes.tiles = options.tiles or translator.is_local
     return card
 
 

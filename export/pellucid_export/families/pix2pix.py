@@ -26,10 +26,7 @@ def load(path: Path, options: Options) -> Network:
     """Read a generator, U-Net or ResNet, whose weights tell all its sizes."""
     translator = image_translator.read(path, options)
     card = translator.card()
-    is_local = not translator.is_fixed and (
-        options.statistics == "running" or translator.generator.layout.norm == "none"
-    )
-    card.translation.sizes.tiles = options.tiles or is_local
+    card.translation.sizes.tiles = options.tiles or translator.is_local
     return Network((translator.stage("translator"),), card, checkpoints.digest(translator.state))
 
 

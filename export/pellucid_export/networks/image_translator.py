@@ -64,6 +64,11 @@ class ImageTranslator:
         """Whether it takes images of `size` only."""
         return self.generator.is_fixed or self.dropped > 0
 
+    @property
+    def is_local(self) -> bool:
+        """Whether a part of an image becomes the same whatever the rest of it is, so that tiles make one picture."""
+        return not self.is_fixed and (self.options.statistics == "running" or self.generator.layout.norm == "none")
+
     def stage(self, role: str) -> Stage:
         """The graph: `source` and, where it is seeded, `dropout` to `image`."""
         height, width = (self._length(name) for name in ("height", "width"))

@@ -4,7 +4,6 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import httpx
 import pytest
@@ -15,6 +14,7 @@ from pellucid.v1 import model_pb2
 from pellucid_gateway.telemetry import metrics
 from pellucid_gateway.telemetry.admin import MAX_CONNECTIONS, AdminServer
 from pellucid_gateway.telemetry.facts import Facts
+from tests.pellucid_triton.ipv6 import needs_ipv6
 
 PAINT = model_pb2.Model(name="models/paint", state=model_pb2.STATE_AVAILABLE)
 TORN = model_pb2.Model(name="models/torn", state=model_pb2.STATE_UNAVAILABLE, state_reason="no card")
@@ -176,7 +176,7 @@ async def test_processes_that_share_an_address_answer_at_it_and_others_may_not(a
             await asyncio.to_thread(server.stop)
 
 
-@pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="no IPv6 here")
+@needs_ipv6
 async def test_an_ipv6_address_is_listened_at(admin: Admin) -> None:
     server = AdminServer("[::1]:0", lambda: admin.facts, asyncio.get_running_loop())
     server.start()
